@@ -1,0 +1,145 @@
+"""What a container is asked to be: its specification.
+
+Every field is canonical: durations in seconds, sizes in bytes, short forms resolved. `None` means
+"as the image has it" where the image can say something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+RestartName = Literal["no", "always", "on-failure", "unless-stopped"]
+MountKind = Literal["volume", "bind", "tmpfs"]
+Protocol = Literal["tcp", "udp", "sctp"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """How health is probed; `test` starts with CMD, CMD-SHELL or NONE."""
+
+    test: tuple[str, ...] = ()
+    interval_s: float = 30.0
+    timeout_s: float = 30.0
+    start_period_s: float = 0.0
+    start_interval_s: float = 5.0
+    retries: int = 3
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.test) and self.test[0] != "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """When an ended container is started again; `max_retries` 0 means without limit."""
+
+    name: RestartName = "no"
+    max_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBinding:
+    """One published port; `host_ip` "" means every address, `host_port` 0 a free one."""
+
+    container_port: int
+    protocol: Protocol = "tcp"
+    host_ip: str = ""
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One mount: a volume's name (or "" for an anonymous one), a host path, or nothing (tmpfs)."""
+
+    kind: MountKind
+    target: str
+    source: str = ""
+    read_only: bool = False
+    nocopy: bool = False
+    subpath: str = ""
+    create_host_path: bool = False
+    propagation: str = ""
+    tmpfs_size_bytes: int = 0
+    tmpfs_mode: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A wish to be on a network: its name or id, the extra names, and fixed addresses."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    mac_address: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    """One rlimit by its lower-case name (`nofile`); -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits; 0 means none."""
+
+    memory_bytes: int = 0
+    memory_reservation_bytes: int = 0
+    memory_swap_bytes: int = 0
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    pids_limit: int = 0
+    ulimits: tuple[Ulimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything the engine needs to make one container from an image."""
+
+    image: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    working_dir: str | None = None
+    hostname: str = ""
+    domainname: str = ""
+    tty: bool = False
+    stdin_open: bool = False
+    init: bool = False
+    read_only: bool = False
+    privileged: bool = False
+    network_mode: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    expose: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    healthcheck: Healthcheck | None = None
+    restart: RestartPolicy = RestartPolicy()
+    stop_signal: str | None = None
+    stop_grace_s: float = 10.0
+    resources: Resources = Resources()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+    shm_size_bytes: int = 64 << 20
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    log_driver: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,119 @@
+"""What is: the records of real containers, networks and volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.model.container import ContainerSpec, Mount, PortBinding
+
+Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A container's place on one network: leased addresses (with prefix length left to the
+    network), the names it answers to there, and the interface it has inside."""
+
+    network_id: str
+    network_name: str
+    interface: str
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """One health probe: when it began and ended (Unix seconds), its exit code and output."""
+
+    started_at: float
+    ended_at: float
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How a container is doing. Times are Unix seconds, 0 where the thing has not happened.
+
+    `pid` and `pid_started` (clock ticks since boot, field 22 of /proc/PID/stat) name its first
+    process beyond doubt. `stopped_by_user` keeps restart policies off.
+    """
+
+    status: Status = "created"
+    pid: int = 0
+    pid_started: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    restart_count: int = 0
+    stopped_by_user: bool = False
+    health: Health = "none"
+    failing_streak: int = 0
+    health_log: tuple[ProbeResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container: what it was asked to be, from which image, and how it is doing.
+
+    `mounts` has every volume by its real name; `ports` has every host port chosen.
+    """
+
+    id: str
+    name: str
+    spec: ContainerSpec
+    image_id: str
+    created_at: float
+    state: State = State()
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    auto_remove: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.state.status in ("running", "paused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network and the bridge that carries it; `subnet` and `gateway` are IPv4, "" where none."""
+
+    id: str
+    name: str
+    driver: str
+    created_at: float
+    bridge: str = ""
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    ipv6_subnet: str = ""
+    ipv6_gateway: str = ""
+    internal: bool = False
+    mtu: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A named volume; `anonymous` ones go with `rm -v`."""
+
+    name: str
+    driver: str
+    created_at: float
+    mountpoint: str
+    anonymous: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.name

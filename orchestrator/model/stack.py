@@ -1,0 +1,104 @@
+"""What is wanted: a stack, the canonical meaning of a stack file.
+
+Nothing here is YAML: `compose` makes it, the API carries it as JSON, the controller makes it true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.model.container import ContainerSpec
+
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+PullPolicy = Literal["missing", "always", "never", "build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How a service's image is built: a context directory (absolute) and a Dockerfile in it."""
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    dockerfile_inline: str = ""
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    network: str = ""
+    extra_hosts: tuple[str, ...] = ()
+    shm_size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """Another service that must be in `condition` first."""
+
+    service: str
+    condition: Condition = "service_started"
+    restart: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service. `container` is the specification of each of its `scale` containers; its
+    `image` is the reference to pull, or the tag that `build` produces. Networks and volumes in it
+    are named by their real names (`project_network`)."""
+
+    name: str
+    container: ContainerSpec
+    build: Build | None = None
+    scale: int = 1
+    container_name: str = ""
+    depends_on: tuple[Dependency, ...] = ()
+    pull_policy: PullPolicy = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackNetwork:
+    """A network of the stack: `key` in the file, `name` on the machine."""
+
+    key: str
+    name: str
+    driver: str = "bridge"
+    external: bool = False
+    internal: bool = False
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    ipv6: bool = False
+    ipv6_subnet: str = ""
+    ipv6_gateway: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackVolume:
+    """A volume of the stack: `key` in the file, `name` on the machine."""
+
+    key: str
+    name: str
+    driver: str = "local"
+    external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A whole stack, services in the file's order."""
+
+    name: str
+    working_dir: str = ""
+    files: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
+    networks: tuple[StackNetwork, ...] = ()
+    volumes: tuple[StackVolume, ...] = ()
+
+    def service(self, name: str) -> Service | None:
+        return next((s for s in self.services if s.name == name), None)

@@ -1,0 +1,66 @@
+"""The engine's state: one SQLite file, opened by the engine alone.
+
+Every write is one transaction in WAL mode with synchronous=NORMAL: it survives a kill at any
+instruction, and a power cut costs at most the last writes, which the engine's start-up then finds
+to differ from the machine and mends.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import Failed
+from orchestrator.model.image import Image
+from orchestrator.model.observed import Container, Network, Volume
+from orchestrator.state.buildcache import CachedStep
+from orchestrator.state.events import EventLog
+from orchestrator.state.records import Records
+from orchestrator.state.stacks import StackRecord
+
+_VERSION = 1
+
+
+class Database:
+    """Every record the engine keeps."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.containers = Records(connection, "containers", Container, lambda c: c.name)
+        self.networks = Records(connection, "networks", Network, lambda n: n.name)
+        self.volumes = Records(connection, "volumes", Volume, lambda v: v.name)
+        self.images = Records(connection, "images", Image, lambda i: i.id)
+        self.stacks = Records(connection, "stacks", StackRecord, lambda s: s.id)
+        self.build_cache = Records(connection, "build_cache", CachedStep, lambda s: s.id)
+        self.events = EventLog(connection)
+
+
+@contextmanager
+def open_database(path: Path) -> Generator[Database]:
+    """The state at path, made where there is none, closed at the end of the block.
+
+    Raises: Failed: the file was written by a newer pystack, or is damaged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise Failed(
+                f"{path} was written by a newer pystack (state version {version})",
+                code="state-too-new",
+                about=str(path),
+                hint="upgrade pystack",
+            )
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        yield Database(connection)
+    except sqlite3.DatabaseError as error:
+        raise Failed(
+            f"{path}: {error}", code="state-damaged", about=str(path), hint="restore it from a copy"
+        ) from error
+    finally:
+        connection.close()
