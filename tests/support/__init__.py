@@ -1,0 +1,1 @@
+"""What the tests stand on: isolation, images, a registry, an engine, the leak check."""

@@ -1,0 +1,3 @@
+"""The fixtures for tests that use real parts."""
+
+from __future__ import annotations
