@@ -61,6 +61,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     if isolation is None or before is None:
         return
     if left := leaks.wait_for_none(isolation, before):
+        leaks.sweep(isolation, before)
         pytest.fail("left behind:\n  " + "\n  ".join(left), False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -60,6 +61,29 @@ def wait_for_none(isolation: Isolation, before: Snapshot) -> list[str]:
         time.sleep(0.05)
     _remove_parents()
     return []
+
+
+def sweep(isolation: Isolation, before: Snapshot) -> None:
+    """Removes what appeared since `before`, so that the next test does not stumble over it."""
+    now = take(isolation)
+    for line in now.processes - before.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+    for line in sorted(now.mounts - before.mounts, reverse=True):
+        subprocess.run(["umount", "-l", line.split()[0]], capture_output=True, check=False)
+    for name in now.interfaces - before.interfaces:
+        subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+    for line in now.tables - before.tables:
+        subprocess.run(["nft", "delete", *line.split()], capture_output=True, check=False)
+    deadline = time.monotonic() + SETTLE_S
+    while (left := _cgroups()) and time.monotonic() < deadline:
+        for path in reversed(left):
+            with contextlib.suppress(OSError):
+                for pid in Path(path, "cgroup.procs").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+                Path(path).rmdir()
+        time.sleep(0.02)
+    _remove_parents()
 
 
 def _processes(isolation: Isolation) -> list[str]:
