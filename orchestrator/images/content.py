@@ -1,0 +1,253 @@
+"""What images are made of, on disk: blobs by digest, and layers unpacked once per chain id.
+
+    content/blobs/sha256/<hex>   manifests, configurations, compressed layers
+    content/l/<key>              an unpacked layer, in the form overlayfs stacks
+    content/layers/<hex>         what is known of that layer
+    content/tmp/                 whatever is not finished; emptied when the engine starts
+
+A thing is here when its final name is: names appear by rename, after the content was checked and
+is on disk. Knows no registry and no image record; who may still need what is `engine.images`'.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import anyio
+
+from orchestrator.errors import Failed
+from orchestrator.model.image import Layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """What is known of an unpacked layer; `size_bytes` is the size of its regular files."""
+
+    chain_id: str
+    diff_id: str
+    size_bytes: int
+
+
+class ContentStore:
+    """The blobs and layers below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs = root / "blobs" / "sha256"
+        self._layers = root / "l"
+        self._records = root / "layers"
+        self._tmp = root / "tmp"
+        self.empty = root / "empty"
+        self._locks: dict[str, anyio.Lock] = {}
+        self._waiting: Counter[str] = Counter()
+        for directory in (self._blobs, self._layers, self._records, self._tmp, self.empty):
+            directory.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o711)
+
+    # -- blobs
+
+    def blob_path(self, digest: str) -> Path:
+        """Where the blob is, or would be."""
+        return self._blobs / hex_of(digest)
+
+    def has_blob(self, digest: str) -> bool:
+        return self.blob_path(digest).exists()
+
+    def read_blob(self, digest: str) -> bytes:
+        """A small blob's bytes (a manifest, a configuration). Blocking.
+
+        Raises: Failed: there is none, or it is damaged.
+        """
+        try:
+            data = self.blob_path(digest).read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if digest_of(data) != digest:
+            raise Failed(
+                f"content {digest} is missing or damaged",
+                code="content-damaged",
+                about=digest,
+                hint="remove the image and pull it again",
+            )
+        return data
+
+    def write_blob(self, data: bytes) -> str:
+        """The digest under which data is now stored. Blocking."""
+        digest = digest_of(data)
+        if not self.has_blob(digest):
+            path = self.scratch()
+            path.write_bytes(data)
+            self.adopt_blob(path, digest)
+        return digest
+
+    def adopt_blob(self, path: Path, digest: str) -> None:
+        """Nothing, once the file at path, whose digest the caller has checked, is the blob.
+        Blocking."""
+        _fsync(path)
+        path.rename(self.blob_path(digest))
+        _fsync(self._blobs)
+
+    def remove_blob(self, digest: str) -> None:
+        """Nothing; a blob that is not there is no error."""
+        self.blob_path(digest).unlink(missing_ok=True)
+
+    def blobs(self) -> list[str]:
+        """The digest of every blob."""
+        return ["sha256:" + path.name for path in self._blobs.iterdir()]
+
+    # -- layers
+
+    def layer_dir(self, chain_id: str) -> Path:
+        """Where the unpacked layer is, or would be.
+
+        The path is short because overlayfs takes one page of mount options: 160 bits of the chain
+        id name a layer without doubt.
+        """
+        key = base64.b32encode(bytes.fromhex(hex_of(chain_id))[:20]).decode().lower()
+        return self._layers / key
+
+    def layer(self, chain_id: str) -> LayerRecord | None:
+        """What is known of the layer, None where it is not here."""
+        if not self.layer_dir(chain_id).is_dir():
+            return None
+        record = json.loads((self._records / hex_of(chain_id)).read_bytes())
+        return LayerRecord(**record)
+
+    def lowers(self, layers: Sequence[Layer]) -> list[Path]:
+        """The layers' directories, topmost first as overlayfs wants them; an image without layers
+        has one empty directory."""
+        return [self.layer_dir(layer.chain_id) for layer in reversed(layers)] or [self.empty]
+
+    def begin_layer(self) -> Path:
+        """A new empty directory, to be filled and given to `commit_layer` or `discard`."""
+        path = self.scratch()
+        path.mkdir(mode=0o755)
+        return path
+
+    def commit_layer(self, directory: Path, record: LayerRecord) -> None:
+        """Nothing, once directory has become the layer; where the layer was there already,
+        directory is removed instead. Blocking.
+
+        Raises: Failed: directory is on another filesystem than the store.
+        """
+        target = self.layer_dir(record.chain_id)
+        if target.is_dir():
+            self.discard(directory)
+            return
+        _sync_filesystem(directory)
+        note = self.scratch()
+        note.write_text(json.dumps(asdict(record)))
+        _fsync(note)
+        note.rename(self._records / hex_of(record.chain_id))
+        _fsync(self._records)
+        try:
+            directory.rename(target)
+        except OSError as error:
+            if not target.is_dir():
+                raise Failed(
+                    f"a layer cannot be moved into {self._layers}: {error.strerror}",
+                    code="layer-store",
+                    about=str(directory),
+                    hint="keep data_dir on one filesystem",
+                ) from error
+            self.discard(directory)
+            return
+        _fsync(self._layers)
+
+    def remove_layer(self, chain_id: str) -> None:
+        """Nothing; a layer that is not there is no error. It is gone at once, and its files soon
+        after. Blocking."""
+        trash = self.scratch()
+        with suppress(FileNotFoundError):
+            self.layer_dir(chain_id).rename(trash)
+        (self._records / hex_of(chain_id)).unlink(missing_ok=True)
+        self.discard(trash)
+
+    def layers(self) -> list[LayerRecord]:
+        """Every layer that is here. Blocking."""
+        found = (self.layer("sha256:" + path.name) for path in self._records.iterdir())
+        return [record for record in found if record is not None]
+
+    # -- what is not finished
+
+    def scratch(self) -> Path:
+        """A new path in the store's filesystem, nothing there yet."""
+        return self._tmp / secrets.token_hex(8)
+
+    def discard(self, path: Path) -> None:
+        """Nothing, once nothing is at path. Blocking."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def recover(self) -> None:
+        """Nothing, once what a killed engine left half done is gone. Blocking."""
+        for path in self._tmp.iterdir():
+            self.discard(path)
+        for record in self._records.iterdir():
+            if not self.layer_dir("sha256:" + record.name).is_dir():
+                record.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def exclusive(self, key: str) -> AsyncGenerator[None]:
+        """A block that only one task at a time enters for this key: what is downloaded by one is
+        found by the next."""
+        lock = self._locks.setdefault(key, anyio.Lock())
+        self._waiting[key] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key], self._locks[key]
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of data, `sha256:…`."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def hex_of(digest: str) -> str:
+    """The hexadecimal digits of a sha256 digest, safe as a file name.
+
+    Raises: Failed: it is no such digest.
+    """
+    digits = digest.removeprefix("sha256:")
+    if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+        raise Failed(
+            f'"{digest}" is not a sha256 digest',
+            code="digest-invalid",
+            about=digest,
+            hint="the image is damaged, or uses another digest algorithm",
+        )
+    return digits
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_filesystem(directory: Path) -> None:
+    """One syncfs is many times cheaper than an fsync for each of a layer's files."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        ctypes.CDLL(None, use_errno=True).syncfs(fd)
+    finally:
+        os.close(fd)
