@@ -1,0 +1,106 @@
+"""The rules of a `.dockerignore`: which paths of the context do not exist for the build.
+
+Pure: it reads no directory.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    regex: re.Pattern[str]
+    exception: bool
+
+
+class IgnoreRules:
+    """The rules in their order: the last one that matches a path, or a directory above it, wins."""
+
+    def __init__(self, patterns: list[str]) -> None:
+        self._rules = [rule for rule in map(_rule, patterns) if rule is not None]
+        self.has_exceptions = any(rule.exception for rule in self._rules)
+
+    def excludes(self, path: str) -> bool:
+        """Whether path (relative to the context, with slashes) is hidden from the build."""
+        parts = path.split("/")
+        prefixes = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        for rule in reversed(self._rules):
+            if any(rule.regex.fullmatch(prefix) for prefix in prefixes):
+                return not rule.exception
+        return False
+
+
+def parse_ignore(text: str) -> IgnoreRules:
+    """The rules in the text of a `.dockerignore`.
+
+    Raises: re.error: a pattern has a bad character range.
+    Source: Docker's "Build context", ".dockerignore files"; Go's filepath.Match.
+    """
+    lines = text.removeprefix("\ufeff").splitlines()
+    return IgnoreRules([line.strip() for line in lines if not line.startswith("#")])
+
+
+def _rule(pattern: str) -> _Rule | None:
+    exception = pattern.startswith("!")
+    pattern = pattern.removeprefix("!").strip()
+    if not pattern:
+        return None
+    # A path that climbs ends at the context's root, as everything outside it does not exist.
+    cleaned = posixpath.normpath("/" + pattern.lstrip("/")).lstrip("/")
+    return _Rule(re.compile(translate(cleaned), re.DOTALL), exception) if cleaned else None
+
+
+def translate(pattern: str) -> str:
+    """The regular expression for a pattern of `*`, `**`, `?`, `[…]` and escapes."""
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if pattern.startswith("**", at):
+            at += 2
+            if pattern.startswith("/", at):
+                at += 1
+                out.append("(?:.*/)?")
+            else:
+                out.append(".*")
+            continue
+        if char == "*":
+            out.append("[^/]*")
+        elif char == "?":
+            out.append("[^/]")
+        elif char == "\\" and at + 1 < len(pattern):
+            at += 1
+            out.append(re.escape(pattern[at]))
+        elif char == "[" and (end := _class_end(pattern, at)) > 0:
+            out.append(_character_class(pattern[at + 1 : end]))
+            at = end
+        else:
+            out.append(re.escape(char))
+        at += 1
+    return "".join(out)
+
+
+def _class_end(pattern: str, start: int) -> int:
+    position = start + 1
+    if pattern.startswith("^", position):
+        position += 1
+    first = position
+    while position < len(pattern):
+        if pattern[position] == "\\":
+            position += 1
+        elif pattern[position] == "]" and position > first:
+            return position
+        position += 1
+    return -1
+
+
+def _character_class(inner: str) -> str:
+    negated = inner.startswith("^")
+    body = inner[1:] if negated else inner
+    safe = (
+        body.replace("[", "\\[").replace("&&", "&\\&").replace("||", "|\\|").replace("~~", "~\\~")
+    )
+    return f"(?!/)[{'^' if negated else ''}{safe}]"
