@@ -1,0 +1,56 @@
+"""What a stack means in containers: names, labels and specifications. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+
+from orchestrator.model.container import ContainerSpec
+from orchestrator.model.stack import Service, Stack
+from orchestrator.state import labels
+
+
+def container_name(stack: Stack, service: Service, number: int) -> str:
+    """The name of the service's container with that number."""
+    if service.container_name:
+        return service.container_name
+    return f"{stack.name}-{service.name}-{number}"
+
+
+def container_spec(stack: Stack, service: Service, number: int) -> ContainerSpec:
+    """The full specification of the service's container with that number."""
+    spec = service.container
+    own = {
+        labels.PROJECT: stack.name,
+        labels.SERVICE: service.name,
+        labels.NUMBER: str(number),
+        labels.ONEOFF: "False",
+        labels.CONFIG_HASH: config_hash(service),
+        labels.WORKING_DIR: stack.working_dir,
+        labels.CONFIG_FILES: ",".join(stack.files),
+        labels.DEPENDS_ON: ",".join(
+            f"{d.service}:{d.condition}:{str(d.restart).lower()}" for d in service.depends_on
+        ),
+    }
+    return replace(
+        spec, labels={**spec.labels, **own}, network_mode=_mode(stack, spec.network_mode)
+    )
+
+
+def _mode(stack: Stack, mode: str) -> str:
+    """`service:x` as the container that it means."""
+    owner = stack.service(mode.removeprefix("service:")) if mode.startswith("service:") else None
+    return mode if owner is None else f"container:{container_name(stack, owner, 1)}"
+
+
+def config_hash(service: Service) -> str:
+    """A digest of everything in the service that makes its containers what they are."""
+    text = json.dumps(asdict(service.container), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def namespace_owner(service: Service) -> str:
+    """The service whose network namespace this one shares, "" for none."""
+    mode = service.container.network_mode
+    return mode.removeprefix("service:") if mode.startswith("service:") else ""

@@ -1,0 +1,74 @@
+"""Whether a condition of another service is met. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.controller.observe import Observed
+from orchestrator.controller.plan import Gate
+from orchestrator.model.observed import Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateState:
+    """`open`, `shut` (wait), or `broken`: it will not open unless something changes, see `why`."""
+
+    state: Literal["open", "shut", "broken"]
+    why: str = ""
+
+
+_OPEN = GateState(state="open")
+
+
+def gate_state(gate: Gate, observed: Observed, since: float) -> GateState:
+    """How the gate is now, for a wish made at `since` (Unix seconds)."""
+    containers = observed.of_service(gate.service)
+    if not containers:
+        return GateState(state="shut", why=f"{gate.service} has no container yet")
+    states = [_of_container(gate, c, since) for c in containers]
+    for wanted in ("broken", "shut"):
+        for state in states:
+            if state.state == wanted:
+                return state
+    return _OPEN
+
+
+def _of_container(gate: Gate, container: Container, since: float) -> GateState:
+    state = container.state
+    ended = state.status in ("exited", "dead") and state.finished_at >= since
+    waiting = GateState(state="shut", why=f"{container.name} is {state.status}")
+    match gate.condition:
+        case "service_started":
+            return _OPEN if container.running or ended else waiting
+        case "service_completed_successfully":
+            if not ended:
+                return waiting
+            if state.exit_code == 0:
+                return _OPEN
+            return GateState(
+                state="broken", why=f"{container.name} ended with exit code {state.exit_code}"
+            )
+        case _:
+            return _healthy(container, ended, waiting)
+
+
+def _healthy(container: Container, ended: bool, waiting: GateState) -> GateState:
+    if ended:
+        return GateState(
+            state="broken",
+            why=f"{container.name} ended with exit code {container.state.exit_code}",
+        )
+    if not container.running:
+        return waiting
+    match container.state.health:
+        case "healthy":
+            return _OPEN
+        case "none":
+            return GateState(state="broken", why=f"{container.name} has no health check")
+        case "unhealthy":
+            log = container.state.health_log
+            said = f": {log[-1].output.strip()}" if log and log[-1].output.strip() else ""
+            return GateState(state="broken", why=f"{container.name} is unhealthy{said}")
+        case _:
+            return GateState(state="shut", why=f"{container.name} is starting")

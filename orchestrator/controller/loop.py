@@ -1,0 +1,190 @@
+"""The loop that keeps one stack as it is wanted: observe, diff, execute, wait, again.
+
+It wakes on any change of the engine's records, and the same pass serves `up`, a crash, a reboot
+and drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import anyio
+import structlog
+
+from orchestrator.aio.broadcast import Broadcast
+from orchestrator.aio.changes import Changes
+from orchestrator.controller.diff import Desired, diff
+from orchestrator.controller.execute import Executor, Outcome
+from orchestrator.controller.gates import GateState, gate_state
+from orchestrator.controller.observe import Observed
+from orchestrator.controller.plan import BuildImage, Gate, Plan, PullImage
+from orchestrator.errors import Failed, PystackError
+from orchestrator.model.events import Progress
+
+_RETRY_FIRST_S = 1.0
+_RETRY_MAX_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How far the loop is with the wish of that generation.
+
+    `settled`: nothing is left to do, or `error` says why it can't be done. `changed` counts the
+    actions done for this wish.
+    """
+
+    generation: int = 0
+    settled: bool = False
+    changed: int = 0
+    error: PystackError | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class StackLoop:
+    """One stack's loop. `changes` rings whenever `status` may have changed."""
+
+    def __init__(
+        self,
+        name: str,
+        observed: Callable[[Desired], Observed],
+        executor: Executor,
+        changes: Changes,
+        finished: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.progress: Broadcast[Progress] = Broadcast()
+        self.status = Status()
+        self._observed = observed
+        self._executor = executor
+        self._changes = changes
+        self._finished = finished
+        self._desired: Desired | None = None
+        self._generation = 0
+        self._converged = False
+        self.running = False
+        self._scope = anyio.CancelScope()
+        self._log = structlog.get_logger().bind(stack=name)
+
+    def want(self, desired: Desired, generation: int, *, tried_before: bool = False) -> None:
+        """Nothing; what is being done for an earlier wish is given up.
+
+        `tried_before`: the wish was made of an engine before this one, so that a failure is
+        answered by trying again and not by telling a person.
+        """
+        self._desired = desired
+        self._generation = generation
+        self._converged = tried_before
+        self.status = Status(generation=generation)
+        self._scope.cancel()
+        self._changes.ring()
+
+    def plan(self, desired: Desired) -> Plan:
+        """What would be done for this wish now."""
+        return diff(desired, self._observed(desired))
+
+    def _plan_or_none(self, desired: Desired) -> Plan | None:
+        return self.plan(desired) or None
+
+    async def settled(self, generation: int) -> Status:
+        """The status, once the wish of that generation is met, can't be, or is replaced."""
+
+        def look() -> Status | None:
+            done = self.status.generation > generation or self.status.settled
+            return self.status if done else None
+
+        return await self._changes.until(look)
+
+    async def run(self) -> None:
+        """Nothing, once the stack was wanted removed and is."""
+        self.running = True
+        retry_s = _RETRY_FIRST_S
+        while (desired := self._desired) is not None:
+            with anyio.CancelScope() as self._scope:
+                generation = self._generation
+                plan = self.plan(desired)
+                if not plan:
+                    retry_s = _RETRY_FIRST_S
+                    self._converged = True
+                    self._settle(warnings=plan.warnings)
+                    if desired.wish == "removed":
+                        self.running = False
+                        self._finished(self.name)
+                        return
+                    await self._changes.until(partial(self._plan_or_none, desired))
+                    continue
+                outcome = await self._attempt(desired, plan)
+                if outcome.failed:
+                    retry_s = await self._failed(outcome, retry_s)
+                elif not outcome.done:
+                    await self._held(desired, plan, outcome)
+                else:
+                    retry_s = _RETRY_FIRST_S
+            if generation != self._generation:
+                retry_s = _RETRY_FIRST_S
+
+    async def _attempt(self, desired: Desired, plan: Plan) -> Outcome:
+        self._log.info("plan", lines=plan.lines())
+        generation = self._generation
+
+        def look() -> Callable[[Gate], GateState]:
+            gated = any(action.gates for action in plan.actions)
+            observed = self._observed(desired) if gated else Observed()
+            return lambda gate: gate_state(gate, observed, desired.since)
+
+        outcome = await self._executor.execute(plan, look, self.progress.publish)
+        if generation != self._generation:
+            return outcome  # a newer wish has come; this one's outcome is nobody's business
+        refreshed = {a.reference for a in outcome.done if isinstance(a, PullImage | BuildImage)}
+        left = frozenset(
+            name
+            for name in desired.refresh
+            if (s := desired.stack.service(name)) and s.container.image not in refreshed
+        )
+        self._desired = replace(desired, refresh=left)
+        self.status = replace(self.status, changed=self.status.changed + len(outcome.done))
+        return outcome
+
+    async def _failed(self, outcome: Outcome, retry_s: float) -> float:
+        """The seconds to wait after the next failure; waits after this one."""
+        action, error = outcome.failed[0]
+        self._log.warning("action failed", action=action.key, error=str(error), code=error.code)
+        self._settle(error=error)
+        if not self._converged:
+            # A person is told and will ask again; going on by ourselves would surprise them.
+            await anyio.sleep_forever()
+        await anyio.sleep(retry_s)
+        return min(_RETRY_MAX_S, retry_s * 2)
+
+    async def _held(self, desired: Desired, plan: Plan, outcome: Outcome) -> None:
+        """Nothing, once the world has changed so that the plan or its gates differ."""
+        if outcome.broken:
+            self._settle(
+                error=Failed(
+                    f"a dependency failed: {outcome.broken[0]}",
+                    code="dependency-failed",
+                    about=self.name,
+                    hint="`pystack logs` shows what the service said",
+                )
+            )
+        held = dict(outcome.held)
+
+        def differs() -> bool | None:
+            observed = self._observed(desired)
+            if diff(desired, observed).lines() != plan.lines():
+                return True
+            for action in plan.actions:
+                states = [gate_state(g, observed, desired.since) for g in action.gates]
+                shut = [s for s in states if s.state != "open"]
+                if action.key in held and (not shut or shut[0].why != held[action.key]):
+                    return True
+            return None
+
+        await self._changes.until(differs)
+
+    def _settle(self, error: PystackError | None = None, warnings: tuple[str, ...] = ()) -> None:
+        self.status = replace(
+            self.status, settled=True, error=error, warnings=warnings or self.status.warnings
+        )
+        self._changes.ring()

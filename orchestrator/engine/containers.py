@@ -1,0 +1,493 @@
+"""Operations on containers, and the supervision of those that run.
+
+The only writer of container records. A record says what is wanted of a container before it is
+done, so that a killed engine's successor (`recover`) can finish or undo it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from orchestrator.aio.changes import Changes
+from orchestrator.engine.events import Events
+from orchestrator.engine.images import Images
+from orchestrator.engine.launch import Launcher
+from orchestrator.engine.networks import Networks
+from orchestrator.engine.volumes import Volumes
+from orchestrator.errors import Conflict, InvalidInput, NotFound, PystackError
+from orchestrator.model.container import ContainerSpec, Healthcheck, Mount
+from orchestrator.model.ids import new_id, short_id
+from orchestrator.model.image import ImageConfig
+from orchestrator.model.observed import Container, Health, ProbeResult, State
+from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
+from orchestrator.state.database import Database
+from orchestrator.supervisor.restart import next_restart
+from orchestrator.supervisor.supervise import Reports, supervise
+
+_HEALTH_LOG = 5
+_SETTLED_S = 10.0
+_KILLED = 137
+
+
+class Containers:
+    """Every container of this engine; `tasks` is where the supervisors live."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: Events,
+        runtime: Runtime,
+        images: Images,
+        networks: Networks,
+        volumes: Volumes,
+        launcher: Launcher,
+        tasks: TaskGroup,
+    ) -> None:
+        self._records = database.containers
+        self._events = events
+        self._runtime = runtime
+        self._images = images
+        self._networks = networks
+        self._volumes = volumes
+        self._launcher = launcher
+        self._tasks = tasks
+        self._locks: dict[str, anyio.Lock] = {}
+        self._supervisors: dict[str, anyio.CancelScope] = {}
+        self.changes = Changes()
+
+    # -- finding ---------------------------------------------------------------------------
+
+    def all(self) -> list[Container]:
+        """Every container, the newest first."""
+        return sorted(self._records, key=lambda c: c.created_at, reverse=True)
+
+    def labelled(self, label: str, value: str) -> list[Container]:
+        """The containers whose label has that value, by name."""
+        return sorted(
+            (c for c in self._records if c.spec.labels.get(label) == value), key=lambda c: c.name
+        )
+
+    def get(self, reference: str) -> Container:
+        """The container with this name, id, or unique beginning of an id.
+
+        Raises: NotFound; InvalidInput: several ids begin so.
+        """
+        exact = self._records.named(reference.removeprefix("/")) or self._records.get(reference)
+        if exact is not None:
+            return exact
+        found = self._records.starting(reference) if reference else []
+        if len(found) > 1:
+            raise InvalidInput(
+                f"several containers have an id that begins with {reference}",
+                code="ambiguous-id",
+                about=reference,
+                hint="give more digits, or the name",
+            )
+        if not found:
+            raise NotFound(
+                f"no such container: {reference}",
+                code="no-such-container",
+                about=reference,
+                hint="`pystack ps -a` lists the containers",
+            )
+        return found[0]
+
+    # -- making and removing ---------------------------------------------------------------
+
+    async def create(
+        self,
+        spec: ContainerSpec,
+        name: str,
+        *,
+        auto_remove: bool = False,
+        kept_volumes: Mapping[str, str] | None = None,
+    ) -> Container:
+        """A new container, made but not started.
+
+        `kept_volumes` maps mount targets to anonymous volumes of the container it replaces.
+        Raises: NotFound: no such image or network; Conflict: the name or a port is taken.
+        """
+        image = self._images.get(spec.image)
+        if (other := self._records.named(name)) is not None:
+            raise Conflict(
+                f"the name {name} is in use by container {short_id(other.id)}",
+                code="name-in-use",
+                about=name,
+                hint=f"remove it (`pystack rm -f {name}`) or choose another name",
+            )
+        _check_command(spec, image.config)
+        wanted = _with_image_volumes(spec.mounts, image.config.volumes)
+        draft = Container(
+            id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
+            auto_remove=auto_remove,
+        )  # fmt: skip
+        endpoints = self._networks.lease(draft, spec.attachments)
+        draft = replace(draft, endpoints=endpoints)
+        draft = replace(draft, ports=self._networks.choose_ports(draft))
+        # The record goes in before the next await, so nobody else is given the same lease.
+        container = self._records.put(draft)
+        mounts = await self._volumes.resolve(wanted, kept_volumes or {})
+        if mounts:
+            container = self._records.put(replace(draft, mounts=mounts))
+        self._tell("create", container)
+        return container
+
+    async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Nothing, once the container, its files and its anonymous volumes (`volumes`) are gone.
+
+        Raises: NotFound; Conflict: it runs, unless force.
+        """
+        container = self.get(reference)
+        if container.running and not force:
+            raise Conflict(
+                f"container {container.name} is running",
+                code="container-running",
+                about=container.name,
+                hint=f"stop it first (`pystack stop {container.name}`), or remove with -f",
+            )
+        async with self._lock(container.id):
+            if self._records.get(container.id) is None:
+                return
+            with anyio.CancelScope(shield=True):
+                await self._remove(container.id, volumes=volumes)
+
+    async def _remove(self, identifier: str, *, volumes: bool) -> None:
+        self._end_supervision(identifier)
+        container = self._change(identifier, status="removing", stopped_by_user=True)
+        await self._launcher.land(container)
+        await self._launcher.forget(identifier)
+        if volumes or container.auto_remove:
+            await self._volumes.remove_anonymous(container)
+        self._networks.release(container)
+        self._records.delete(identifier)
+        self._locks.pop(identifier, None)
+        self._tell("destroy", container)
+        self.changes.ring()
+
+    # -- starting and stopping -------------------------------------------------------------
+
+    async def start(self, reference: str) -> Container:
+        """The container, running; one that runs already is left alone.
+
+        Raises: NotFound; Failed: the runtime refused; Conflict: a port is taken.
+        """
+        identifier = self.get(reference).id
+        async with self._lock(identifier):
+            container = self.get(identifier)
+            if container.running:
+                return container
+            self._end_supervision(identifier)
+            container = self._change(identifier, stopped_by_user=False, restart_count=0)
+            with anyio.CancelScope(shield=True):
+                container = await self._start(container)
+            self._supervise(container)
+            return container
+
+    async def _start(self, container: Container) -> Container:
+        try:
+            pid, started = await self._launcher.launch(container)
+        except PystackError as error:
+            code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
+            self._change(container.id, exit_code=code, error=error.message)
+            raise
+        checked = self._healthcheck(container)
+        container = self._change(
+            container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
+            oom_killed=False, started_at=time.time(), health="starting" if checked else "none",
+            failing_streak=0, health_log=(),
+        )  # fmt: skip
+        self._tell("start", container)
+        return container
+
+    async def stop(self, reference: str, grace_s: float | None = None) -> None:
+        """Nothing, once the container has ended: asked by its stop signal, then killed after
+        `grace_s` seconds (its own grace where None; for ever where negative)."""
+        container = self._change(self.get(reference).id, stopped_by_user=True)
+        identifier = container.id
+        if not container.running:
+            if container.state.status == "restarting":
+                self._end_supervision(identifier)
+                self._change(identifier, status="exited")
+            return
+        wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
+        await self._signal(container, self._stop_signal(container))
+        with anyio.move_on_after(None if wait_s < 0 else wait_s):
+            await self.wait(identifier)
+        if (now := self._records.get(identifier)) is not None and now.running:
+            await self._signal(now, signal.SIGKILL)
+            await self.wait(identifier)
+        if (now := self._records.get(identifier)) is not None:
+            self._tell("stop", now)
+
+    async def restart(self, reference: str, grace_s: float | None = None) -> None:
+        """Nothing, once the container was stopped and runs again."""
+        identifier = self.get(reference).id
+        await self.stop(identifier, grace_s)
+        await self.start(identifier)
+
+    async def kill(self, reference: str, name: str = "KILL") -> None:
+        """Nothing, once the signal is sent.
+
+        Raises: InvalidInput: no such signal; Conflict: the container does not run.
+        """
+        container = self.get(reference)
+        number = parse_signal(name)
+        if not container.running:
+            raise Conflict(
+                f"container {container.name} is not running",
+                code="container-not-running",
+                about=container.name,
+                hint=f"start it with `pystack start {container.name}`",
+            )
+        if number == signal.SIGKILL:
+            self._change(container.id, stopped_by_user=True)
+        await self._signal(container, number)
+        self._tell("kill", container, {"signal": str(number)})
+
+    async def _signal(self, container: Container, number: int) -> None:
+        if container.state.status == "paused":
+            await self._runtime.resume(container.id)
+        await self._runtime.kill(container.id, number)
+
+    async def wait(self, reference: str) -> int:
+        """The exit code, once the container does not run (at once where it does not)."""
+        identifier = self.get(reference).id
+        last = 0
+
+        def ended() -> int | None:
+            nonlocal last
+            container = self._records.get(identifier)
+            if container is None:
+                return last
+            last = container.state.exit_code
+            return None if container.running else last
+
+        return await self.changes.until(ended)
+
+    # -- supervision -----------------------------------------------------------------------
+
+    def _supervise(self, container: Container) -> None:
+        scope = anyio.CancelScope()
+        self._supervisors[container.id] = scope
+        self._tasks.start_soon(
+            self._supervised, container, scope, name=f"container {container.name}"
+        )
+
+    async def _supervised(self, container: Container, scope: anyio.CancelScope) -> None:
+        reports = Reports(
+            healthcheck=self._healthcheck(container),
+            probe=self._probe,
+            health=self._report_health,
+            exited=self._exited,
+            restart=self._restart,
+        )
+        with scope:
+            await supervise(container, reports)
+        if self._supervisors.get(container.id) is scope:
+            del self._supervisors[container.id]
+
+    def _end_supervision(self, identifier: str) -> None:
+        if (scope := self._supervisors.pop(identifier, None)) is not None:
+            scope.cancel()
+
+    async def _exited(self, identifier: str) -> float | None:
+        """The seconds until the ended container is to be started again, None for never."""
+        delay: float | None = None
+        async with self._lock(identifier):
+            container = self._records.get(identifier)
+            if container is not None and container.running:
+                with anyio.CancelScope(shield=True):
+                    delay = await self._end(container)
+        return delay
+
+    async def _end(self, container: Container) -> float | None:
+        bundle = self._launcher.bundle(container)
+        code = await read_exit_code(bundle.exit_dir, container.id, 5.0)
+        oom = await to_thread.run_sync(was_oom_killed, bundle)
+        await self._launcher.land(container)
+        now = time.time()
+        # Read again: a stop may have been asked for while the container was taken down.
+        state = self.get(container.id).state
+        ran_for = now - state.started_at
+        attempts = 0 if ran_for >= _SETTLED_S else state.restart_count
+        exit_code = _KILLED if code is None else code
+        delay = next_restart(
+            container.spec.restart,
+            exit_code=exit_code,
+            ran_for_s=ran_for,
+            attempts=attempts,
+            stopped_by_user=state.stopped_by_user,
+        )
+        container = self._change(
+            container.id, status="exited" if delay is None else "restarting", pid=0, pid_started=0,
+            exit_code=exit_code, oom_killed=oom, finished_at=now, health="none",
+            restart_count=attempts if delay is None else attempts + 1,
+            error="" if code is not None else "the exit code was lost with the process that held it",
+        )  # fmt: skip
+        self._tell("die", container, {"exitCode": str(exit_code)})
+        if oom:
+            self._tell("oom", container)
+        if delay is None and container.auto_remove:
+            await self._remove(container.id, volumes=True)
+        return delay
+
+    async def _restart(self, identifier: str) -> Container | None:
+        """The container running again; None where it is wanted no more."""
+        async with self._lock(identifier):
+            container = self._records.get(identifier)
+            if container is not None and container.state.status == "restarting":
+                with anyio.CancelScope(shield=True):
+                    container = await self._start(container)
+        return container if container is not None and container.running else None
+
+    async def _probe(self, container: Container, timeout_s: float) -> ProbeResult:
+        check = self._healthcheck(container)
+        image = self._images.get(container.image_id)
+        test = check.test if check else ()
+        if test[:1] == ("CMD-SHELL",):
+            argv = (*(image.config.shell or ("/bin/sh", "-c")), *test[1:])
+        else:
+            argv = test[1:]
+        began = time.time()
+        try:
+            result = await self._runtime.exec(container.id, argv, timeout_s=timeout_s)
+        except TimeoutError:
+            return ProbeResult(
+                started_at=began, ended_at=time.time(), exit_code=-1,
+                output=f"the probe took longer than {timeout_s:g} s and was ended",
+            )  # fmt: skip
+        return ProbeResult(
+            started_at=began, ended_at=time.time(), exit_code=result.exit_code,
+            output=(result.stdout + result.stderr)[-4096:].decode(errors="replace"),
+        )  # fmt: skip
+
+    def _report_health(
+        self, identifier: str, health: Health, streak: int, result: ProbeResult
+    ) -> None:
+        container = self._records.get(identifier)
+        if container is None or not container.running:
+            return
+        changed = container.state.health != health
+        log = (*container.state.health_log, result)[-_HEALTH_LOG:]
+        container = self._change(identifier, health=health, failing_streak=streak, health_log=log)
+        if changed:
+            self._tell(f"health_status: {health}", container)
+
+    def _healthcheck(self, container: Container) -> Healthcheck | None:
+        image = self._images.find(container.image_id)
+        check = effective_healthcheck(container.spec, image.config if image else None)
+        return check if check is not None and check.enabled else None
+
+    # -- a new engine ----------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Nothing, once every container that runs is adopted, every one that ended meanwhile has
+        its exit code and its policy's answer, and what was half done is finished or undone."""
+        running: list[Container] = []
+        for container in self._records:
+            lives = container.running and alive(container.state.pid, container.state.pid_started)
+            if lives:
+                running.append(container)
+            elif not container.running:
+                await self._settle(container)
+        await self._networks.restore(running)
+        await self._sweep({c.id for c in self._records})
+        for container in self._records:
+            if container.running or container.state.status == "restarting":
+                self._supervise(container)
+
+    async def _settle(self, container: Container) -> None:
+        if container.state.status == "removing":
+            await self._remove(container.id, volumes=False)
+        elif self._launcher.place(container.id).exists():
+            await self._launcher.land(container)
+
+    async def _sweep(self, known: set[str]) -> None:
+        """Directories of containers without a record: those whose removal was nearly done."""
+        for parent in (self._launcher.files("x").parent, self._launcher.place("x").parent):
+            names = os.listdir(parent) if parent.is_dir() else []  # noqa: PTH208
+            for name in set(names) - known:
+                await self._launcher.forget(name)
+                await self._runtime.delete(name, force=True)
+                await to_thread.run_sync(self._launcher.clear, name)
+
+    # -- records ---------------------------------------------------------------------------
+
+    def _lock(self, identifier: str) -> anyio.Lock:
+        return self._locks.setdefault(identifier, anyio.Lock())
+
+    def _change(self, identifier: str, **fields: object) -> Container:
+        container = self.get(identifier)
+        state: State = replace(container.state, **fields)  # type: ignore[arg-type]
+        container = self._records.put(replace(container, state=state))
+        self.changes.ring()
+        return container
+
+    def _tell(
+        self, action: str, container: Container, more: Mapping[str, str] | None = None
+    ) -> None:
+        attributes = {
+            **container.spec.labels,
+            "name": container.name,
+            "image": container.spec.image,
+            **(more or {}),
+        }
+        self._events.tell("container", action, container.id, attributes)
+
+    def _stop_signal(self, container: Container) -> int:
+        image = self._images.find(container.image_id)
+        of_image = image.config.stop_signal if image else ""
+        return parse_signal(container.spec.stop_signal or of_image or "TERM")
+
+
+def parse_signal(name: str) -> int:
+    """The number of a signal given as `TERM`, `SIGTERM` or `15`.  Raises: InvalidInput."""
+    text = name.upper().removeprefix("SIG")
+    try:
+        return int(text) if text.isdigit() else signal.Signals[f"SIG{text}"].value
+    except KeyError:
+        raise InvalidInput(
+            f"no such signal: {name}",
+            code="no-such-signal",
+            about=name,
+            hint="`kill -l` lists the signals",
+        ) from None
+
+
+def effective_healthcheck(spec: ContainerSpec, config: ImageConfig | None) -> Healthcheck | None:
+    """The check in force: the container's own; one without a test takes the image's test."""
+    of_image = config.healthcheck if config else None
+    if spec.healthcheck is None:
+        return of_image
+    if not spec.healthcheck.test and of_image is not None:
+        return replace(spec.healthcheck, test=of_image.test)
+    return spec.healthcheck
+
+
+def _check_command(spec: ContainerSpec, config: ImageConfig) -> None:
+    entrypoint = config.entrypoint if spec.entrypoint is None else spec.entrypoint
+    command = spec.command or (config.command if spec.entrypoint is None else ())
+    if not entrypoint and not command:
+        raise InvalidInput(
+            f"image {spec.image} has no command and none was given",
+            code="no-command",
+            about=spec.image,
+            hint="give a command after the image's name",
+        )
+
+
+def _with_image_volumes(mounts: Iterable[Mount], volumes: Iterable[str]) -> list[Mount]:
+    """The mounts, and an anonymous volume for each of the image's paths that has none."""
+    wanted = list(mounts)
+    taken = {m.target.rstrip("/") for m in wanted}
+    wanted += [Mount(kind="volume", target=v) for v in volumes if v.rstrip("/") not in taken]
+    return wanted

@@ -1,0 +1,161 @@
+"""Operations on named volumes. The files are the local driver's; the records are made here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.engine.events import Events
+from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.model.container import Mount
+from orchestrator.model.ids import new_id
+from orchestrator.model.observed import Container, Volume
+from orchestrator.settings import Settings
+from orchestrator.state.database import Database
+from orchestrator.volumes import local
+
+
+class Volumes:
+    """Every volume of this engine."""
+
+    def __init__(self, database: Database, settings: Settings, events: Events) -> None:
+        self._database = database
+        self._root = settings.data_dir / "volumes"
+        self._events = events
+        self._filling = anyio.Lock()
+
+    def all(self) -> list[Volume]:
+        """Every volume, by name."""
+        return sorted(self._database.volumes, key=lambda v: v.name)
+
+    def get(self, name: str) -> Volume:
+        """The volume of that name.  Raises: NotFound."""
+        volume = self._database.volumes.named(name)
+        if volume is None:
+            raise self._absent(name)
+        return volume
+
+    async def ensure(
+        self,
+        name: str = "",
+        *,
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """The volume of that name, made where there is none; without a name an anonymous one.
+
+        Raises: InvalidInput: the driver is not `local`.
+        """
+        if name and (found := self._database.volumes.named(name)) is not None:
+            return found
+        if driver not in ("local", ""):
+            raise InvalidInput(
+                f"volume {name}: no volume driver {driver!r}",
+                code="no-such-driver",
+                about=name,
+                hint="use the driver `local`",
+            )
+        anonymous = not name
+        name = name or new_id()
+        data = self._root / name / "_data"
+        volume = Volume(
+            name=name,
+            driver="local",
+            created_at=time.time(),
+            mountpoint=str(data),
+            anonymous=anonymous,
+            options=dict(options or {}),
+            labels=dict(labels or {}),
+        )
+        self._database.volumes.put(volume)
+        await to_thread.run_sync(local.create, data)
+        self._events.tell("volume", "create", name, {"driver": "local"})
+        return volume
+
+    async def resolve(self, wanted: list[Mount], kept: Mapping[str, str]) -> tuple[Mount, ...]:
+        """The mounts with every volume made and named.
+
+        `kept` maps a target to the anonymous volume that an earlier container had there.
+        """
+        resolved: list[Mount] = []
+        for mount in wanted:
+            if mount.kind != "volume":
+                resolved.append(mount)
+                continue
+            volume = await self.ensure(mount.source or kept.get(mount.target, ""))
+            resolved.append(
+                Mount(
+                    kind="volume",
+                    target=mount.target,
+                    source=volume.name,
+                    read_only=mount.read_only,
+                    nocopy=mount.nocopy,
+                    subpath=mount.subpath,
+                )
+            )
+        return tuple(resolved)
+
+    async def fill(self, mount: Mount, image_dir: Path) -> None:
+        """Nothing, once a volume that is used for the first time holds what the image has there.
+
+        Source: Docker's "Volumes" page, "Populate a volume using a container".
+        """
+        if mount.nocopy or mount.subpath:
+            return
+        data = Path(self.get(mount.source).mountpoint)
+        async with self._filling:
+            await to_thread.run_sync(local.fill_from_image, data, image_dir)
+
+    def users(self, name: str) -> list[Container]:
+        """The containers, running or not, that mount the volume."""
+        return [
+            c
+            for c in self._database.containers
+            if any(m.kind == "volume" and m.source == name for m in c.mounts)
+        ]
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Nothing, once the volume and its data are gone.
+
+        Raises: NotFound, unless force; Conflict: a container uses it.
+        """
+        volume = self._database.volumes.named(name)
+        if volume is None:
+            if force:
+                return
+            raise self._absent(name)
+        if users := self.users(name):
+            raise Conflict(
+                f"volume {name} is in use by container {users[0].name}",
+                code="volume-in-use",
+                about=name,
+                hint=f"remove the container first: `pystack rm -f {users[0].name}`",
+            )
+        await to_thread.run_sync(local.remove, Path(volume.mountpoint))
+        self._database.volumes.delete(name)
+        self._events.tell("volume", "destroy", name, {"driver": volume.driver})
+
+    @staticmethod
+    def _absent(name: str) -> NotFound:
+        return NotFound(
+            f"no such volume: {name}",
+            code="no-such-volume",
+            about=name,
+            hint="`pystack volume ls` lists the volumes",
+        )
+
+    async def remove_anonymous(self, container: Container) -> None:
+        """Nothing, once the container's anonymous volumes that nobody else uses are gone."""
+        for mount in container.mounts:
+            volume = self._database.volumes.named(mount.source)
+            if mount.kind == "volume" and volume is not None and volume.anonymous:
+                others = [c for c in self.users(volume.name) if c.id != container.id]
+                if not others:
+                    await to_thread.run_sync(local.remove, Path(volume.mountpoint))
+                    self._database.volumes.delete(volume.name)
+                    self._events.tell("volume", "destroy", volume.name, {"driver": "local"})
