@@ -1,0 +1,236 @@
+"""The OCI bundle of a container: its `config.json`, decided here and written whole or not at all.
+
+Source: OCI runtime specification; the defaults are Docker's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import InvalidInput
+from orchestrator.model.container import ContainerSpec, Mount
+from orchestrator.model.ids import short_id
+from orchestrator.model.image import ImageConfig
+from orchestrator.model.observed import Container
+from orchestrator.runtime.capabilities import effective_capabilities
+from orchestrator.runtime.devices import device_rules, devices_asked_for, every_device
+from orchestrator.runtime.filesystem import (
+    INIT,
+    MASKED,
+    READ_ONLY,
+    container_mounts,
+    root_propagation,
+)
+from orchestrator.runtime.host import Host, read_host
+from orchestrator.runtime.limits import resources, rlimits
+from orchestrator.runtime.paths import Bundle
+from orchestrator.runtime.user import User
+
+__all__ = ["Bundle", "oci_config", "write_bundle"]
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The kind of namespace as the OCI specification names it; all but a listed one are the container's.
+_NAMESPACES = ("pid", "ipc", "uts", "network", "cgroup")
+
+
+def oci_config(
+    container: Container,
+    image: ImageConfig,
+    *,
+    user: User,
+    mounts: Sequence[tuple[Mount, str]],
+    files: Path,
+    rootfs: Path,
+    cgroups_path: str,
+    namespaces: Mapping[str, str],
+    init: str = "/usr/bin/catatonit",
+    host: Host | None = None,
+    seccomp: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The OCI configuration for one container.
+
+    `mounts` pair each mount with its host path; `files` is the directory of the container's own
+    `hosts`, `hostname` and `resolv.conf`; `namespaces` maps the kinds that are not its own to a
+    path, or to "" for the machine's; `init` is the program put before the command when the
+    specification asks for one; `seccomp` a profile in OCI form, left out for privileged and
+    unconfined containers.
+
+    Raises: InvalidInput: no command, or an unknown capability, ulimit or malformed device;
+    Failed: no such device.
+    """
+    spec = container.spec
+    host = host or read_host()
+    open_paths = spec.privileged or "systempaths=unconfined" in _options(spec)
+    asked = devices_asked_for(spec.devices)
+    nodes = every_device() if spec.privileged else []
+    taken = {d["path"] for d in asked}
+    devices = [*asked, *(d for d in nodes if d["path"] not in taken)]
+    linux: dict[str, Any] = {
+        "cgroupsPath": cgroups_path,
+        "namespaces": _namespaces(namespaces),
+        "resources": {
+            **resources(spec.resources, host),
+            "devices": device_rules(asked, privileged=spec.privileged),
+        },
+        "maskedPaths": [] if open_paths else list(MASKED),
+        "readonlyPaths": [] if open_paths else list(READ_ONLY),
+        "devices": [{k: v for k, v in d.items() if k != "access"} for d in devices],
+        "sysctl": _sysctls(spec, namespaces),
+    }
+    if propagation := root_propagation(mounts):
+        linux["rootfsPropagation"] = propagation
+    if seccomp and not spec.privileged and "seccomp=unconfined" not in _options(spec):
+        linux["seccomp"] = dict(seccomp)
+    config: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": _process(container, image, user, host),
+        "root": {"path": str(rootfs), "readonly": spec.read_only},
+        "mounts": container_mounts(
+            spec,
+            mounts,
+            files=files,
+            init=init if spec.init else "",
+            namespaces=namespaces,
+        ),
+        "linux": linux,
+    }
+    if "uts" not in namespaces:
+        config["hostname"] = spec.hostname or short_id(container.id)
+    return config
+
+
+def write_bundle(bundle: Bundle, config: Mapping[str, Any]) -> None:
+    """Write the bundle's `config.json`, whole or not at all.
+
+    No fsync: the bundle does not outlive the machine's run, only the engine's.
+    """
+    bundle.path.mkdir(parents=True, exist_ok=True)
+    half = bundle.path / "config.json.half"
+    half.write_bytes(json.dumps(config).encode())
+    half.rename(bundle.config)
+
+
+def exec_process(
+    process: Mapping[str, Any],
+    args: Sequence[str],
+    *,
+    env: Sequence[str] = (),
+    user: User | None = None,
+    cwd: str = "",
+    terminal: bool = False,
+    privileged: bool = False,
+) -> dict[str, Any]:
+    """The OCI process for one more command in a container, from the container's own `process`.
+
+    `env` are `NAME=value` that win over the container's; without `user` and `cwd` they are the
+    container's.
+    """
+    found = {**process, "args": list(args), "terminal": terminal}
+    variables = dict(entry.partition("=")[::2] for entry in process.get("env", ()))
+    variables.update(entry.partition("=")[::2] for entry in env)
+    if user is not None:
+        found["user"] = _oci_user(user)
+        if user.home and not any(entry.startswith("HOME=") for entry in env):
+            variables["HOME"] = user.home
+        bounding = process.get("capabilities", {}).get("bounding", [])
+        found["capabilities"] = _capability_sets(bounding, user.uid)
+    if privileged:
+        everything = [f"CAP_{name}" for name in sorted(read_host().capabilities)]
+        found["capabilities"] = _capability_sets(everything, found["user"]["uid"])
+    if terminal:
+        variables.setdefault("TERM", "xterm")
+    found["env"] = [f"{name}={value}" for name, value in variables.items()]
+    if cwd:
+        found["cwd"] = cwd
+    return found
+
+
+def read_process(bundle: Bundle) -> dict[str, Any]:
+    """The `process` that the container was started with.  Raises: OSError: no such bundle."""
+    config: dict[str, Any] = json.loads(bundle.config.read_bytes())
+    process: dict[str, Any] = config["process"]
+    return process
+
+
+def _process(container: Container, image: ImageConfig, user: User, host: Host) -> dict[str, Any]:
+    spec = container.spec
+    args = _arguments(spec, image)
+    names = effective_capabilities(
+        spec.cap_add, spec.cap_drop, host.capabilities, privileged=spec.privileged
+    )
+    return {
+        "terminal": spec.tty,
+        "user": _oci_user(user),
+        "args": [INIT, "--", *args] if spec.init else args,
+        "env": _environment(container, image, user),
+        "cwd": spec.working_dir or image.working_dir or "/",
+        "capabilities": _capability_sets(names, user.uid),
+        "rlimits": rlimits(spec.resources.ulimits, host),
+        "noNewPrivileges": bool(
+            {"no-new-privileges", "no-new-privileges=true"} & set(_options(spec))
+        ),
+    }
+
+
+def _arguments(spec: ContainerSpec, image: ImageConfig) -> list[str]:
+    entrypoint = image.entrypoint if spec.entrypoint is None else spec.entrypoint
+    # An entrypoint of the container's own makes the image's command meaningless.
+    of_image = image.command if spec.entrypoint is None else ()
+    args = [*entrypoint, *(of_image if spec.command is None else spec.command)]
+    if not args:
+        raise InvalidInput(
+            f"image {spec.image} has no command and none was given",
+            code="no-command",
+            about=spec.image,
+            hint="give a command after the image's name",
+        )
+    return args
+
+
+def _environment(container: Container, image: ImageConfig, user: User) -> list[str]:
+    variables = {"PATH": _PATH, "HOSTNAME": container.spec.hostname or short_id(container.id)}
+    if container.spec.tty:
+        variables["TERM"] = "xterm"
+    variables.update(entry.partition("=")[::2] for entry in image.environment)
+    variables.update(container.spec.environment)
+    variables.setdefault("HOME", user.home)
+    return [f"{name}={value}" for name, value in variables.items()]
+
+
+def _oci_user(user: User) -> dict[str, Any]:
+    return {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
+
+
+def _capability_sets(names: Sequence[str], uid: int) -> dict[str, list[str]]:
+    # An ordinary user has none in effect, as after execve; the bounding set still lets set-user-ID
+    # programs have them.
+    held = list(names) if uid == 0 else []
+    return {"bounding": list(names), "effective": held, "permitted": held}
+
+
+def _namespaces(joined: Mapping[str, str]) -> list[dict[str, str]]:
+    found = [{"type": "mount"}]
+    for kind in _NAMESPACES:
+        if kind not in joined:
+            found.append({"type": kind})
+        elif joined[kind]:
+            found.append({"type": kind, "path": joined[kind]})
+    return found
+
+
+def _sysctls(spec: ContainerSpec, joined: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if "network" not in joined:
+        # Low ports and ping need no privilege inside a network of one's own.
+        found["net.ipv4.ip_unprivileged_port_start"] = "0"
+        found["net.ipv4.ping_group_range"] = "0 2147483647"
+    if spec.domainname and "uts" not in joined:
+        found["kernel.domainname"] = spec.domainname
+    return {**found, **spec.sysctls}
+
+
+def _options(spec: ContainerSpec) -> list[str]:
+    return [option.replace(":", "=", 1) for option in spec.security_opt]

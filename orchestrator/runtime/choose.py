@@ -1,0 +1,124 @@
+"""Which OCI runtime this machine's containers run with: found by trying, not by asking."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+
+from orchestrator.aio.process import run_process
+from orchestrator.errors import Unavailable
+from orchestrator.runtime.bundle import write_bundle
+from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.messages import runtime_message
+from orchestrator.runtime.paths import Bundle
+from orchestrator.settings import Settings
+
+_PREFERRED = ("crun", "runc")
+_PROBE_TIMEOUT_S = 30.0
+
+
+async def choose_runtime(settings: Settings) -> Runtime:
+    """The runtime to use: the one in the settings, else the first of crun and runc that works.
+
+    Each is tried with a real container, created and deleted. Raises: Unavailable: none works
+    (no-runtime), or conmon is missing (no-conmon).
+    """
+    conmon = shutil.which("conmon")
+    if conmon is None:
+        raise Unavailable(
+            "conmon is not installed",
+            code="no-conmon",
+            about="conmon",
+            hint="install it: `apt-get install conmon`",
+        )
+    wanted = (settings.runtime,) if settings.runtime else _PREFERRED
+    refused: list[str] = []
+    for name in wanted:
+        path = shutil.which(name)
+        if path is None:
+            refused.append(f"{name}: not installed")
+            continue
+        problem = await _problem(settings, path)
+        if problem:
+            refused.append(f"{Path(name).name}: {problem}")
+            continue
+        return Runtime(
+            name=Path(path).name,
+            version=await _version(path),
+            reason=_reason(settings, refused),
+            path=path,
+            refused=tuple(refused),
+            root=settings.run_dir / "runtime",
+            conmon=conmon,
+        )
+    raise Unavailable(
+        f"no OCI runtime works here: {'; '.join(refused)}",
+        code="no-runtime",
+        about=", ".join(wanted),
+        hint="install one: `apt-get install crun` or `apt-get install runc`",
+    )
+
+
+def _reason(settings: Settings, refused: list[str]) -> str:
+    if settings.runtime:
+        return "named in the settings"
+    if refused:
+        return f"works here, while {'; '.join(refused)}"
+    return "the first choice, and it works here"
+
+
+async def _version(path: str) -> str:
+    done = await run_process([path, "--version"], timeout_s=_PROBE_TIMEOUT_S)
+    first = done.stdout.decode(errors="replace").partition("\n")[0].split()
+    return first[-1] if first else ""
+
+
+async def _problem(settings: Settings, path: str) -> str:
+    """Why this runtime cannot create a container here; "" when it can."""
+    with tempfile.TemporaryDirectory(prefix="pystack-probe-") as place:
+        bundle, config = _probe(Path(place), f"/{settings.cgroup_parent}/probe-{Path(place).name}")
+        await to_thread.run_sync(write_bundle, bundle, config)
+        common = [path, "--root", str(Path(place) / "state")]
+        try:
+            made = await run_process(
+                [*common, "create", "--bundle", place, bundle.id], timeout_s=_PROBE_TIMEOUT_S
+            )
+            gone = await run_process(
+                [*common, "delete", "--force", bundle.id], timeout_s=_PROBE_TIMEOUT_S
+            )
+        except TimeoutError:
+            return "did not answer in time"
+    for done in (made, gone):
+        if done.exit_code:
+            return runtime_message(done.stderr.decode(errors="replace")) or "failed silently"
+    return ""
+
+
+def _probe(place: Path, cgroups_path: str) -> tuple[Bundle, dict[str, Any]]:
+    """A container that is never started, so its program need only look like one."""
+    rootfs = place / "root"
+    program = rootfs / "probe"
+    rootfs.mkdir()
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    bundle = Bundle(
+        id=place.name, path=place, rootfs=rootfs, log_path=place / "log", exit_dir=place / "exit"
+    )
+    config = {
+        "ociVersion": "1.0.2",
+        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/probe"], "cwd": "/"},
+        "root": {"path": str(rootfs)},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+        ],
+        "linux": {
+            "cgroupsPath": cgroups_path,
+            "namespaces": [{"type": kind} for kind in ("pid", "mount", "network", "uts", "ipc")],
+        },
+    }
+    return bundle, config

@@ -1,0 +1,199 @@
+"""The OCI runtime: containers are created through conmon, the rest by the runtime's own commands.
+
+conmon holds a container's standard streams, log and exit code, so that nothing is lost while no
+engine runs. Everything here may be repeated after a killed engine: creating what exists and
+deleting what is gone are fine.  Source: crun(1), runc(8), conmon(8).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.aio.process import Completed, Sink, run_process
+from orchestrator.errors import Failed, PystackError
+from orchestrator.runtime.messages import failure
+from orchestrator.runtime.monitor import start_monitor
+from orchestrator.runtime.paths import Bundle
+from orchestrator.runtime.process import pid_start_time, send_signal
+
+_COMMAND_TIMEOUT_S = 60.0
+_SIGKILL = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """One OCI runtime program. `reason` says why this one, `refused` what was said of others."""
+
+    name: str
+    version: str
+    reason: str
+    path: str
+    refused: tuple[str, ...]
+    root: Path
+    conmon: str = "/usr/bin/conmon"
+
+    async def create(self, bundle: Bundle) -> int:
+        """The pid of the container's first process, which waits for `start`.
+
+        One that exists already and lives is left alone. Raises: Failed, with the runtime's message;
+        code command-not-found or command-not-executable where the command is to blame.
+        """
+        if (self.root / bundle.id).exists():
+            if pid := await self._created(bundle):
+                return pid
+            await self.delete(bundle.id, force=True)
+        try:
+            pid = await start_monitor(
+                bundle, conmon=self.conmon, runtime=self.path, runtime_args=self._global()
+            )
+        except PystackError:
+            # A runtime that fails half-way may leave its record and cgroups behind.
+            with anyio.CancelScope(shield=True):
+                await self.delete(bundle.id, force=True)
+            raise
+        return pid
+
+    async def start(self, identifier: str) -> None:
+        """Let the created container's command run.  Raises: Failed."""
+        done = await self._command("start", identifier)
+        if done.exit_code:
+            raise failure(done.stderr.decode(errors="replace"), identifier, "start")
+
+    async def kill(self, identifier: str, signal: int, *, all: bool = False) -> None:  # noqa: A002
+        """Signal the container's first process, or `all` of them; one that is gone is fine.
+
+        Raises: Failed.
+        """
+        more = ["--all"] if all else []
+        done = await self._command("kill", *more, identifier, str(signal))
+        if done.exit_code and not _is_gone(done):
+            raise failure(done.stderr.decode(errors="replace"), identifier, "kill")
+
+    async def delete(self, identifier: str, *, force: bool = False) -> None:
+        """Forget the ended container and its cgroup; with `force` kill it first. Gone is fine.
+
+        Raises: Failed: it still runs, or cannot be taken down.
+        """
+        if not (self.root / identifier).exists():
+            return
+        more = ["--force"] if force else []
+        done = await self._command("delete", *more, identifier)
+        if done.exit_code and not _is_gone(done):
+            raise failure(done.stderr.decode(errors="replace"), identifier, "delete")
+
+    async def pause(self, identifier: str) -> None:
+        """Freeze every process of the container.  Raises: Failed."""
+        done = await self._command("pause", identifier)
+        if done.exit_code:
+            raise failure(done.stderr.decode(errors="replace"), identifier, "pause")
+
+    async def resume(self, identifier: str) -> None:
+        """Thaw a paused container.  Raises: Failed."""
+        done = await self._command("resume", identifier)
+        if done.exit_code:
+            raise failure(done.stderr.decode(errors="replace"), identifier, "resume")
+
+    async def exec(
+        self,
+        identifier: str,
+        process: Mapping[str, Any] | Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        output: Sink | None = None,
+    ) -> Completed:
+        """The exit code and output of one more command in a running container, stdin empty.
+
+        `process` is an OCI process, or just the arguments (then it runs as the container's command
+        does). A command that takes longer is killed. A command that cannot be executed ends with
+        127 or 126 and the runtime's message as its stderr.
+
+        Raises: TimeoutError; Failed: the container does not run.
+        """
+        place = self.root.parent / "execs"
+        await to_thread.run_sync(lambda: place.mkdir(parents=True, exist_ok=True))
+        name = uuid.uuid4().hex
+        pid_file, spec = place / f"{name}.pid", place / f"{name}.json"
+        command = ["exec", "--pid-file", str(pid_file)]
+        if isinstance(process, Mapping):
+            spec.write_text(json.dumps(process))
+            command += ["--process", str(spec), identifier]
+        else:
+            command += [identifier, *process]
+        try:
+            done = await run_process(
+                [self.path, *self._global(), *command], timeout_s=timeout_s, output=output
+            )
+        except BaseException:
+            # The runtime is dead by now, the command in the container is not.
+            _kill_from(pid_file)
+            raise
+        finally:
+            pid_file.unlink(missing_ok=True)
+            spec.unlink(missing_ok=True)
+        return done
+
+    async def state(self, identifier: str) -> str:
+        """The runtime's word for the container: created, running, paused, stopped; "" for none."""
+        if not (self.root / identifier).exists():
+            return ""
+        done = await self._command("state", identifier)
+        if done.exit_code:
+            return ""
+        status: str = json.loads(done.stdout)["status"]
+        return status
+
+    async def _created(self, bundle: Bundle) -> int:
+        if await self.state(bundle.id) not in ("created", "running", "paused"):
+            return 0
+        try:
+            pid = int(bundle.pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        return pid if pid_start_time(pid) else 0
+
+    def _global(self) -> list[str]:
+        return ["--root", str(self.root)]
+
+    async def _command(self, *words: str) -> Completed:
+        try:
+            return await run_process(
+                [self.path, *self._global(), *words], timeout_s=_COMMAND_TIMEOUT_S
+            )
+        except TimeoutError:
+            raise Failed(
+                f"{self.name} {words[0]} did not end within {_COMMAND_TIMEOUT_S:.0f} s",
+                code="runtime-timeout",
+                about=words[-1],
+                hint="look for processes in state D, and at the kernel's log",
+            ) from None
+
+
+def _is_gone(done: Completed) -> bool:
+    text = done.stderr.lower()
+    return any(
+        word in text
+        for word in (
+            b"does not exist",
+            b"no such process",
+            b"not running",
+            b"process already finished",
+            b"no such file or directory",
+        )
+    )
+
+
+def _kill_from(pid_file: Path) -> None:
+    try:
+        pid = int(pid_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    if started := pid_start_time(pid):
+        send_signal(pid, started, _SIGKILL)

@@ -1,0 +1,113 @@
+"""The mounts that make up a container's view. Pure, but looks whether files exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.model.container import ContainerSpec, Mount
+
+INIT = "/sbin/docker-init"
+
+MASKED = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_SAFE = ("nosuid", "noexec", "nodev")
+_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+
+
+def container_mounts(
+    spec: ContainerSpec,
+    mounts: Sequence[tuple[Mount, str]],
+    *,
+    files: Path,
+    init: str,
+    namespaces: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Every mount in the order in which the runtime makes them, parents before children.
+
+    `mounts` are the container's with the host path of each; one of them replaces a built-in mount
+    at the same place. `files` has `hosts`, `hostname` and `resolv.conf` where they are wanted;
+    `init` is the init program's host path, or "".
+    """
+    found = {m["destination"]: m for m in _built_in(spec, namespaces)}
+    for name in ("resolv.conf", "hostname", "hosts"):
+        if (files / name).exists():
+            found[f"/etc/{name}"] = _bind(str(files / name), f"/etc/{name}", ())
+    if init:
+        found[INIT] = _bind(init, INIT, ("ro",))
+    for mount, source in mounts:
+        target = _cleaned(mount.target)
+        found.pop(target, None)
+        found[target] = _asked_for(mount, source, target)
+    # Stable, so built-in mounts keep their order among those as deep as they are.
+    return sorted(found.values(), key=lambda m: _depth(m["destination"]))
+
+
+def root_propagation(mounts: Sequence[tuple[Mount, str]]) -> str:
+    """What the whole root's propagation must be for the mounts' own to have an effect."""
+    wanted = {mount.propagation.removeprefix("r") for mount, _ in mounts}
+    if "shared" in wanted:
+        return "shared"
+    return "slave" if "slave" in wanted else ""
+
+
+def _built_in(spec: ContainerSpec, namespaces: Mapping[str, str]) -> list[dict[str, Any]]:
+    read_only = () if spec.privileged else ("ro",)
+    tmpfs = ("nosuid", "strictatime", "mode=755", "size=65536k")
+    terminals = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+    found = [
+        _mount("/proc", "proc", "proc", _SAFE),
+        _mount("/dev", "tmpfs", "tmpfs", tmpfs),
+        _mount("/dev/pts", "devpts", "devpts", terminals),
+        _mount("/sys", "sysfs", "sysfs", (*_SAFE, *read_only)),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", (*_SAFE, "relatime", *read_only)),
+        _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE),
+    ]
+    if namespaces.get("ipc") == "":
+        found.append(_bind("/dev/shm", "/dev/shm", ()))
+    else:
+        size = spec.shm_size_bytes or 64 << 20
+        found.append(_mount("/dev/shm", "tmpfs", "shm", (*_SAFE, "mode=1777", f"size={size}")))
+    return found
+
+
+def _asked_for(mount: Mount, source: str, target: str) -> dict[str, Any]:
+    access = ("ro",) if mount.read_only else ()
+    if mount.kind == "tmpfs":
+        options = [*_SAFE, f"mode={mount.tmpfs_mode or 0o1777:o}"]
+        if mount.tmpfs_size_bytes:
+            options.append(f"size={mount.tmpfs_size_bytes}")
+        return _mount(target, "tmpfs", "tmpfs", (*options, *access))
+    propagation = mount.propagation if mount.propagation in _PROPAGATIONS else "rprivate"
+    return _bind(source, target, (propagation, *access))
+
+
+def _mount(target: str, kind: str, source: str, options: Sequence[str]) -> dict[str, Any]:
+    return {"destination": target, "type": kind, "source": source, "options": list(options)}
+
+
+def _bind(source: str, target: str, options: Sequence[str]) -> dict[str, Any]:
+    options = options if any(o in _PROPAGATIONS for o in options) else (*options, "rprivate")
+    return _mount(target, "bind", source, ("rbind", *options))
+
+
+def _cleaned(target: str) -> str:
+    return "/" + "/".join(part for part in target.split("/") if part not in ("", "."))
+
+
+def _depth(target: str) -> int:
+    return len([part for part in target.split("/") if part])

@@ -1,0 +1,67 @@
+"""What an OCI runtime's message means. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from orchestrator.errors import Failed
+
+_NOT_FOUND = re.compile(
+    r"executable file .*not found|no such file or directory.*exec|exec.*no such file or directory"
+    r"|stat .*: no such file",
+    re.I | re.S,
+)
+_NOT_EXECUTABLE = re.compile(
+    r"exec.*(permission denied|exec format error|is a directory)|open executable",
+    re.I | re.S,
+)
+
+
+def failure(text: str, about: str, step: str) -> Failed:
+    """The error for the runtime's output at `step` (create, start, …) of the container `about`.
+
+    Codes command-not-found and command-not-executable say that the command is to blame, others
+    are `<step>-failed`.
+    """
+    message = runtime_message(text) or "the runtime gave no reason"
+    if _NOT_FOUND.search(message):
+        return Failed(
+            message,
+            code="command-not-found",
+            about=about,
+            hint="check the command and the entrypoint against what the image holds",
+        )
+    if _NOT_EXECUTABLE.search(message):
+        return Failed(
+            message,
+            code="command-not-executable",
+            about=about,
+            hint="the command must be an executable file for this machine's architecture",
+        )
+    return Failed(
+        message,
+        code=f"{step}-failed",
+        about=about,
+        hint="the message is the OCI runtime's own",
+    )
+
+
+def runtime_message(text: str) -> str:
+    """The runtime's last error without its time stamps and levels."""
+    lines = [line for line in (_plain(raw) for raw in text.strip().splitlines()) if line]
+    return lines[-1] if lines else ""
+
+
+def _plain(line: str) -> str:
+    line = line.strip()
+    if line.startswith("{"):
+        try:
+            return str(json.loads(line).get("msg", line))
+        except ValueError:
+            return line
+    if found := re.search(r'\bmsg="((?:[^"\\]|\\.)*)"', line):
+        line = found[1].replace('\\"', '"').replace("\\\\", "\\")
+    # crun begins with the time in ISO form, both may begin with a level.
+    line = re.sub(r"^\d{4}-\d\d-\d\dT\S+?Z?:\s+", "", line)
+    return re.sub(r"^(ERRO\[\d+\]|error:)\s*", "", line, flags=re.I)

@@ -1,0 +1,31 @@
+"""The engine's own mount namespace: where its overlay mounts live, unseen from outside."""
+
+from __future__ import annotations
+
+from orchestrator.aio.libc import CLONE_NEWNS, MNT_DETACH, MS_REC, MS_SLAVE, mount, umount, unshare
+from orchestrator.errors import Denied
+
+_UNIFIED = "/sys/fs/cgroup/unified"
+
+
+def enter_private_mounts(hide_unified: bool) -> None:
+    """Move this process into a mount namespace of its own, once, before it has a second thread.
+
+    Mounts made outside still arrive; mounts made here stay here, and vanish with the last process
+    in the namespace (the engine or a conmon). With `hide_unified` the unified hierarchy of a hybrid
+    cgroup layout is unmounted here, because crun refuses to work while it is in sight.
+
+    Raises: Denied: not root.  Source: mount_namespaces(7).
+    """
+    try:
+        unshare(CLONE_NEWNS)
+        mount("", "/", flags=MS_REC | MS_SLAVE)
+        if hide_unified:
+            umount(_UNIFIED, MNT_DETACH)
+    except PermissionError as error:
+        raise Denied(
+            "making a private mount namespace is not permitted",
+            code="mount-namespace-denied",
+            about="mount namespace",
+            hint="run the engine as root, or with CAP_SYS_ADMIN",
+        ) from error
