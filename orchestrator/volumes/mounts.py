@@ -1,0 +1,126 @@
+"""Mounts made by the engine in its own mount namespace: a container's root, and what binds need."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from orchestrator.aio.libc import (
+    MNT_DETACH,
+    MS_BIND,
+    MS_RDONLY,
+    MS_REMOUNT,
+    UMOUNT_NOFOLLOW,
+    mount,
+    umount,
+)
+from orchestrator.aio.rooted import real_path
+from orchestrator.errors import Failed, NotFound
+from orchestrator.model.container import Mount
+
+# mount(2) takes one page of options.
+_MOST_OPTIONS = 4095
+
+
+def mount_overlay(
+    lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path
+) -> None:
+    """Show `lowers` (topmost first) under `upper` at `target`; without `upper`, read-only.
+
+    A target that has its mount already is left alone. Directories must exist.
+
+    Raises: Failed: the kernel refused.  Source: the kernel's filesystems/overlayfs; mount(2).
+    """
+    if target.is_mount():
+        return
+    try:
+        if not lowers or (upper is None and len(lowers) == 1):
+            _bind(lowers[0] if lowers else upper, target, read_only=upper is None)
+        else:
+            _overlay(lowers, upper, work, target)
+    except OSError as error:
+        raise Failed(
+            f"mounting an overlay of {len(lowers)} layers at {target}: {error.strerror}",
+            code="mount-failed",
+            about=str(target),
+            hint="the data directory must be on a file system that overlayfs can use (ext4, xfs)",
+        ) from error
+
+
+def unmount(target: Path) -> None:
+    """Unmount whatever is at `target`, now; nothing there is fine.
+
+    Processes that still use it keep their view of it.  Raises: OSError.
+    """
+    while True:
+        try:
+            umount(str(target), MNT_DETACH | UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
+                return
+            raise
+
+
+def bind_source(wanted: Mount, source: Path) -> Path:
+    """The host path to bind for `wanted`, whose volume or host directory is `source`.
+
+    A sub-path stays inside its volume whatever links the volume holds. A missing host directory is
+    made where the mount says so.
+
+    Raises: NotFound: no such path (code no-such-path).
+    """
+    try:
+        if wanted.subpath:
+            return real_path(source, wanted.subpath)
+        if wanted.kind == "bind" and wanted.create_host_path:
+            if not source.exists():
+                source.mkdir(parents=True)
+        elif not source.exists():
+            raise FileNotFoundError(source)
+    except OSError as error:
+        shown = source / wanted.subpath if wanted.subpath else source
+        raise NotFound(
+            f"mount at {wanted.target}: no {shown} on this machine",
+            code="no-such-path",
+            about=str(shown),
+            hint="make it, or correct the mount's source",
+        ) from error
+    return source
+
+
+def _overlay(lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path) -> None:
+    options = _options([str(p) for p in lowers], upper, work)
+    if len(options) <= _MOST_OPTIONS:
+        mount("overlay", str(target), "overlay", data=options)
+        return
+    with ExitStack() as held:
+        short = []
+        for lower in lowers:
+            fd = os.open(lower, os.O_PATH | os.O_DIRECTORY)
+            held.callback(os.close, fd)
+            short.append(f"/proc/self/fd/{fd}")
+        mount("overlay", str(target), "overlay", data=_options(short, upper, work))
+
+
+def _options(lowers: Sequence[str], upper: Path | None, work: Path | None) -> str:
+    options = "lowerdir=" + ":".join(_escaped(path) for path in lowers)
+    if upper is not None:
+        options += f",upperdir={_escaped(str(upper))},workdir={_escaped(str(work))}"
+    return options
+
+
+def _escaped(path: str) -> str:
+    for special in ("\\", ":", ","):
+        path = path.replace(special, "\\" + special)
+    return path
+
+
+def _bind(source: Path | None, target: Path, *, read_only: bool) -> None:
+    if source is None:
+        raise OSError(errno.EINVAL, "no layers and nothing to write to")
+    mount(str(source), str(target), flags=MS_BIND)
+    if read_only:
+        mount("", str(target), flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
