@@ -29,7 +29,7 @@ from orchestrator.runtime.limits import resources, rlimits
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.user import User
 
-__all__ = ["Bundle", "oci_config", "write_bundle"]
+__all__ = ["Bundle", "exec_process", "oci_config", "read_process", "write_bundle"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The kind of namespace as the OCI specification names it; all but a listed one are the container's.
@@ -148,10 +148,9 @@ def exec_process(
     return found
 
 
-def read_process(bundle: Bundle) -> dict[str, Any]:
-    """The `process` that the container was started with.  Raises: OSError: no such bundle."""
-    config: dict[str, Any] = json.loads(bundle.config.read_bytes())
-    process: dict[str, Any] = config["process"]
+def read_process(config: Path) -> dict[str, Any]:
+    """The `process` in a bundle's `config.json`.  Raises: OSError: there is no such file."""
+    process: dict[str, Any] = json.loads(config.read_bytes())["process"]
     return process
 
 

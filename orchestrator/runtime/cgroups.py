@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,15 +46,26 @@ def remove_cgroup(path: str) -> bool:
 
     One that is gone already is fine.
     """
+    left = [directory for directory in cgroup_directories(path) if not _removed(directory)]
+    return not left
+
+
+def _removed(top: Path) -> bool:
     gone = True
-    for directory in cgroup_directories(path):
-        for below, _, _ in os.walk(directory, topdown=False):
-            try:
-                Path(below).rmdir()
-            except FileNotFoundError:
-                pass
-            except OSError:
+    for directory, _, files in os.walk(top, topdown=False):
+        try:
+            Path(directory).rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            # A held cgroup is busy. One with ordinary files in it is none: crun makes those in
+            # the directory that hides the unified hierarchy.
+            if error.errno != errno.ENOTEMPTY:
                 gone = False
+                continue
+            for file in files:
+                Path(directory, file).unlink(missing_ok=True)
+            Path(directory).rmdir()
     return gone
 
 

@@ -7,11 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import anyio
 from anyio import to_thread
 
 from orchestrator.aio.process import run_process
 from orchestrator.errors import Unavailable
 from orchestrator.runtime.bundle import write_bundle
+from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.messages import runtime_message
 from orchestrator.runtime.paths import Bundle
@@ -80,7 +82,8 @@ async def _version(path: str) -> str:
 async def _problem(settings: Settings, path: str) -> str:
     """Why this runtime cannot create a container here; "" when it can."""
     with tempfile.TemporaryDirectory(prefix="pystack-probe-") as place:
-        bundle, config = _probe(Path(place), f"/{settings.cgroup_parent}/probe-{Path(place).name}")
+        cgroup = f"{settings.cgroup_parent}/{Path(place).name}"
+        bundle, config = _probe(Path(place), f"/{cgroup}")
         await to_thread.run_sync(write_bundle, bundle, config)
         common = [path, "--root", str(Path(place) / "state")]
         try:
@@ -92,6 +95,9 @@ async def _problem(settings: Settings, path: str) -> str:
             )
         except TimeoutError:
             return "did not answer in time"
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(remove_cgroup, cgroup)
     for done in (made, gone):
         if done.exit_code:
             return runtime_message(done.stderr.decode(errors="replace")) or "failed silently"

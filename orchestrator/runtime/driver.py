@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio import to_thread
 
 from orchestrator.aio.process import Completed, Sink, run_process
-from orchestrator.errors import Failed, PystackError
+from orchestrator.errors import Failed
+from orchestrator.runtime.bundle import exec_process, read_process
 from orchestrator.runtime.messages import failure
 from orchestrator.runtime.monitor import start_monitor
 from orchestrator.runtime.paths import Bundle
@@ -54,11 +54,11 @@ class Runtime:
             pid = await start_monitor(
                 bundle, conmon=self.conmon, runtime=self.path, runtime_args=self._global()
             )
-        except PystackError:
+        except Failed as error:
             # A runtime that fails half-way may leave its record and cgroups behind.
             with anyio.CancelScope(shield=True):
                 await self.delete(bundle.id, force=True)
-            raise
+            raise _naming_the_command(error, bundle) from None
         return pid
 
     async def start(self, identifier: str) -> None:
@@ -111,24 +111,24 @@ class Runtime:
     ) -> Completed:
         """The exit code and output of one more command in a running container, stdin empty.
 
-        `process` is an OCI process, or just the arguments (then it runs as the container's command
-        does). A command that takes longer is killed. A command that cannot be executed ends with
-        127 or 126 and the runtime's message as its stderr.
+        `process` is an OCI process, or just the arguments: then it runs with the identity and
+        environment of the container's command. What takes longer is killed. A command that cannot
+        be executed ends with the runtime's code for that, and its message as stderr.
 
         Raises: TimeoutError; Failed: the container does not run.
         """
-        place = self.root.parent / "execs"
-        await to_thread.run_sync(lambda: place.mkdir(parents=True, exist_ok=True))
-        name = uuid.uuid4().hex
+        place = self.root.parent / "containers" / identifier
+        name = f"probe-{uuid.uuid4().hex}"
         pid_file, spec = place / f"{name}.pid", place / f"{name}.json"
-        command = ["exec", "--pid-file", str(pid_file)]
-        if isinstance(process, Mapping):
-            spec.write_text(json.dumps(process))
-            command += ["--process", str(spec), identifier]
-        else:
-            command += [identifier, *process]
         try:
-            done = await run_process(
+            if not isinstance(process, Mapping):
+                process = exec_process(read_process(place / "config.json"), process)
+            spec.write_text(json.dumps(process))
+        except FileNotFoundError:
+            raise _not_running(identifier) from None
+        command = ["exec", "--pid-file", str(pid_file), "--process", str(spec), identifier]
+        try:
+            return await run_process(
                 [self.path, *self._global(), *command], timeout_s=timeout_s, output=output
             )
         except BaseException:
@@ -138,7 +138,6 @@ class Runtime:
         finally:
             pid_file.unlink(missing_ok=True)
             spec.unlink(missing_ok=True)
-        return done
 
     async def state(self, identifier: str) -> str:
         """The runtime's word for the container: created, running, paused, stopped; "" for none."""
@@ -187,6 +186,25 @@ def _is_gone(done: Completed) -> bool:
             b"process already finished",
             b"no such file or directory",
         )
+    )
+
+
+def _naming_the_command(error: Failed, bundle: Bundle) -> Failed:
+    """The error with the command in its message, which crun leaves out when it cannot open it."""
+    if not error.code.startswith("command-"):
+        return error
+    command = read_process(bundle.config)["args"][0]
+    if command not in error.message:
+        error.message = f"{command}: {error.message}"
+    return error
+
+
+def _not_running(identifier: str) -> Failed:
+    return Failed(
+        "the container is not running",
+        code="container-not-running",
+        about=identifier,
+        hint="start it first",
     )
 
 

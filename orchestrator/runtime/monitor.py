@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -30,31 +30,49 @@ async def start_monitor(
 
     Raises: Failed: with the runtime's message.
     """
-    await to_thread.run_sync(_prepare, bundle)
-    read_end, write_end = os.pipe()
-    os.set_blocking(read_end, False)
+    await to_thread.run_sync(prepare, bundle)
+    command = monitor_command(bundle, conmon, runtime, runtime_args)
+    with Pipe() as sync:
+        said = await spawn_monitor(bundle, command, {"_OCI_SYNCPIPE": sync.write_end})
+        sync.close_write()
+        return await created_pid(bundle, sync, said, "create")
+
+
+async def spawn_monitor(bundle: Bundle, command: Sequence[str], pipes: Mapping[str, int]) -> str:
+    """What conmon said on its way to the background; `pipes` are its ends by variable.
+
+    Raises: Failed: it did not go there.
+    """
     try:
-        try:
-            done = await run_process(
-                monitor_command(bundle, conmon, runtime, runtime_args),
-                env=_environment(write_end),
-                cwd=bundle.path,
-                pass_fds=(write_end,),
-                timeout_s=_CREATE_TIMEOUT_S,
-            )
-        finally:
-            # Only conmon holds it now, so its death ends the pipe.
-            os.close(write_end)
-        with anyio.fail_after(_CREATE_TIMEOUT_S):
-            report = await _report(read_end)
+        done = await run_process(
+            command,
+            # Nothing else of the engine's environment: it would stay with conmon for as long as
+            # the container lives.
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "TZ": "UTC",
+                **{name: str(fd) for name, fd in pipes.items()},
+            },
+            cwd=bundle.path,
+            pass_fds=tuple(pipes.values()),
+            timeout_s=_CREATE_TIMEOUT_S,
+        )
     except TimeoutError:
         raise _silent(bundle, "did not answer in time") from None
-    finally:
-        os.close(read_end)
+    return done.stderr.decode(errors="replace").strip()
+
+
+async def created_pid(bundle: Bundle, sync: Pipe, said: str, step: str) -> int:
+    """The pid in conmon's report of a create or exec.  Raises: Failed."""
+    try:
+        with anyio.fail_after(_CREATE_TIMEOUT_S):
+            report = await sync.read_report()
+    except TimeoutError:
+        raise _silent(bundle, "did not answer in time") from None
     if report is None:
-        raise _silent(bundle, done.stderr.decode(errors="replace").strip() or "ended unexpectedly")
+        raise _silent(bundle, said or "ended unexpectedly")
     if (pid := int(report.get("pid", report.get("data", -1)))) <= 0:
-        raise failure(str(report.get("message", "")), bundle.id, "create")
+        raise failure(str(report.get("message", "")), bundle.id, step)
     return pid
 
 
@@ -95,17 +113,8 @@ def _log(bundle: Bundle) -> str:
     return "off" if bundle.log_driver == "none" else f"k8s-file:{bundle.log_path}"
 
 
-def _environment(write_end: int) -> dict[str, str]:
-    # Nothing else of the engine's environment: it would stay with conmon for the container's life.
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "_OCI_SYNCPIPE": str(write_end),
-        "TZ": "UTC",
-    }
-
-
-def _prepare(bundle: Bundle) -> None:
-    """Make conmon's directories, and remove what an earlier run left in them."""
+def prepare(bundle: Bundle) -> None:
+    """Make conmon's directories, and remove what an earlier run left in them. Blocking."""
     shutil.rmtree(bundle.persist_dir, ignore_errors=True)
     bundle.persist_dir.mkdir(parents=True)
     bundle.exit_dir.mkdir(parents=True, exist_ok=True)
@@ -114,18 +123,38 @@ def _prepare(bundle: Bundle) -> None:
         left.unlink(missing_ok=True)
 
 
-async def _report(read_end: int) -> dict[str, Any] | None:
-    """conmon's first line, None when it ended without one."""
-    data = b""
-    while b"\n" not in data and len(data) < _LONGEST_REPORT:
-        await anyio.wait_readable(read_end)
-        if not (piece := os.read(read_end, 4096)):
-            return None
-        data += piece
-    line = data.split(b"\n", 1)[0].decode(errors="replace")
-    # strict=False: conmon does not escape every control character of the runtime's message.
-    report: dict[str, Any] = json.loads(line, strict=False)
-    return report
+class Pipe:
+    """A pipe to or from conmon, both ends closed with the block."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+        os.set_blocking(self.read_end, False)
+
+    def __enter__(self) -> Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_write()
+        os.close(self.read_end)
+
+    def close_write(self) -> None:
+        """Leave the writing end to conmon alone, so that its death ends the pipe."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    async def read_report(self) -> dict[str, Any] | None:
+        """conmon's next line, None when it ended without one."""
+        data = b""
+        while b"\n" not in data and len(data) < _LONGEST_REPORT:
+            await anyio.wait_readable(self.read_end)
+            if not (piece := os.read(self.read_end, 4096)):
+                return None
+            data += piece
+        line = data.split(b"\n", 1)[0].decode(errors="replace")
+        # strict=False: conmon does not escape every control character of the runtime's message.
+        report: dict[str, Any] = json.loads(line, strict=False)
+        return report
 
 
 def _silent(bundle: Bundle, what: str) -> Failed:

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from orchestrator.aio.libc import CLONE_NEWNS, MNT_DETACH, MS_REC, MS_SLAVE, mount, umount, unshare
+from orchestrator.aio.libc import (
+    CLONE_NEWNS,
+    MNT_DETACH,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_REC,
+    MS_SLAVE,
+    mount,
+    umount,
+    unshare,
+)
 from orchestrator.errors import Denied
 
 _UNIFIED = "/sys/fs/cgroup/unified"
+
+
+def hide_unified_hierarchy() -> None:
+    """Put an empty directory in the place of /sys/fs/cgroup/unified, in this mount namespace.
+
+    Not just an unmount: crun would make its directories in the one below, which is the machine's.
+    """
+    umount(_UNIFIED, MNT_DETACH)
+    mount("pystack", _UNIFIED, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m")
 
 
 def enter_private_mounts(hide_unified: bool) -> None:
@@ -13,7 +33,7 @@ def enter_private_mounts(hide_unified: bool) -> None:
 
     Mounts made outside still arrive; mounts made here stay here, and vanish with the last process
     in the namespace (the engine or a conmon). With `hide_unified` the unified hierarchy of a hybrid
-    cgroup layout is unmounted here, because crun refuses to work while it is in sight.
+    cgroup layout is hidden here, because crun refuses to work while it is in sight.
 
     Raises: Denied: not root.  Source: mount_namespaces(7).
     """
@@ -21,7 +41,7 @@ def enter_private_mounts(hide_unified: bool) -> None:
         unshare(CLONE_NEWNS)
         mount("", "/", flags=MS_REC | MS_SLAVE)
         if hide_unified:
-            umount(_UNIFIED, MNT_DETACH)
+            hide_unified_hierarchy()
     except PermissionError as error:
         raise Denied(
             "making a private mount namespace is not permitted",
