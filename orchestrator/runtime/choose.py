@@ -14,6 +14,7 @@ from orchestrator.aio.process import run_process
 from orchestrator.errors import Unavailable
 from orchestrator.runtime.bundle import write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
+from orchestrator.runtime.devices import device_rules
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.messages import runtime_message
 from orchestrator.runtime.paths import Bundle
@@ -124,6 +125,8 @@ def _probe(place: Path, cgroups_path: str) -> tuple[Bundle, dict[str, Any]]:
         ],
         "linux": {
             "cgroupsPath": cgroups_path,
+            # Under v2 these are a BPF program, which not every root may load.
+            "resources": {"devices": device_rules([], privileged=False)},
             "namespaces": [{"type": kind} for kind in ("pid", "mount", "network", "uts", "ipc")],
         },
     }
