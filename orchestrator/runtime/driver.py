@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from orchestrator.aio.process import Completed, Sink, run_process
+from orchestrator.aio.process import Completed, run_process
 from orchestrator.errors import Failed
 from orchestrator.runtime.bundle import exec_process, read_process
 from orchestrator.runtime.messages import failure
@@ -51,9 +51,12 @@ class Runtime:
                 return pid
             await self.delete(bundle.id, force=True)
         try:
-            pid = await start_monitor(
-                bundle, conmon=self.conmon, runtime=self.path, runtime_args=self._global()
-            )
+            # Shielded (it has a time-out of its own): half a creation would leave a conmon that
+            # makes the container after everything was taken down.
+            with anyio.CancelScope(shield=True):
+                pid = await start_monitor(
+                    bundle, conmon=self.conmon, runtime=self.path, runtime_args=self._global()
+                )
         except Failed as error:
             # A runtime that fails half-way may leave its record and cgroups behind.
             with anyio.CancelScope(shield=True):
@@ -107,9 +110,11 @@ class Runtime:
         process: Mapping[str, Any] | Sequence[str],
         *,
         timeout_s: float | None = None,
-        output: Sink | None = None,
+        most_bytes: int = 1 << 20,
     ) -> Completed:
         """The exit code and output of one more command in a running container, stdin empty.
+
+        Of each stream the first `most_bytes` are kept.
 
         `process` is an OCI process, or just the arguments: then it runs with the identity and
         environment of the container's command. What takes longer is killed. A command that cannot
@@ -126,11 +131,13 @@ class Runtime:
             spec.write_text(json.dumps(process))
         except FileNotFoundError:
             raise _not_running(identifier) from None
+        kept = _Kept(most_bytes)
         command = ["exec", "--pid-file", str(pid_file), "--process", str(spec), identifier]
         try:
-            return await run_process(
-                [self.path, *self._global(), *command], timeout_s=timeout_s, output=output
+            done = await run_process(
+                [self.path, *self._global(), *command], timeout_s=timeout_s, output=kept.take
             )
+            return Completed(done.exit_code, bytes(kept.streams[1]), bytes(kept.streams[2]))
         except BaseException:
             # The runtime is dead by now, the command in the container is not.
             _kill_from(pid_file)
@@ -173,6 +180,18 @@ class Runtime:
                 about=words[-1],
                 hint="look for processes in state D, and at the kernel's log",
             ) from None
+
+
+class _Kept:
+    """The beginning of what a command writes; the rest is dropped, however much it is."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self.streams = {1: bytearray(), 2: bytearray()}
+
+    def take(self, stream: int, data: bytes) -> None:
+        kept = self.streams[stream]
+        kept += data[: max(0, self._most - len(kept))]
 
 
 def _is_gone(done: Completed) -> bool:

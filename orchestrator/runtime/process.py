@@ -94,6 +94,24 @@ async def read_exit_code(exit_dir: Path, container_id: str, timeout_s: float) ->
     return code
 
 
+async def wait_monitor(bundle: Bundle, timeout_s: float = 5.0) -> bool:
+    """Whether the bundle's conmon has ended, waiting for that at most `timeout_s`.
+
+    It ends soon after its container; until then it may still write into the bundle.
+    """
+    try:
+        pid = int(bundle.conmon_pid_file.read_text())
+        # Its start time is not recorded: another process may have its number by now.
+        if b"conmon" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return True
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return True
+    with anyio.move_on_after(timeout_s):
+        await wait_exit(pid, pid_start_time(pid))
+        return True
+    return False
+
+
 def was_oom_killed(bundle: Bundle) -> bool:
     """Whether conmon saw the kernel kill in this container for want of memory."""
     return (bundle.persist_dir / "oom").exists() or (bundle.path / "oom").exists()

@@ -23,6 +23,9 @@ from orchestrator.model.container import Mount
 
 # mount(2) takes one page of options.
 _MOST_OPTIONS = 4095
+# Some kernels default to marks in the upper directory that mean something only to overlayfs: a
+# layer made from it would lack what they stand for.
+_PLAIN = "index=off,redirect_dir=off,metacopy=off"
 
 
 def mount_overlay(
@@ -108,7 +111,7 @@ def _overlay(lowers: Sequence[Path], upper: Path | None, work: Path | None, targ
 def _options(lowers: Sequence[str], upper: Path | None, work: Path | None) -> str:
     options = "lowerdir=" + ":".join(_escaped(path) for path in lowers)
     if upper is not None:
-        options += f",upperdir={_escaped(str(upper))},workdir={_escaped(str(work))}"
+        options += f",upperdir={_escaped(str(upper))},workdir={_escaped(str(work))},{_PLAIN}"
     return options
 
 

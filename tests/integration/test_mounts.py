@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_mounting_and_unmounting_twice_is_fine(place: Place) -> None:
     unmount(place.target)
     assert not place.target.is_mount()
     unmount(place.target)
+
+
+def test_renaming_a_layers_directory_leaves_plain_files_above(place: Place) -> None:
+    lower = place.lower("low")
+    (lower / "dir").mkdir()
+    (lower / "dir/inside").write_text("x")
+    mount_overlay([lower], place.upper, place.work, place.target)
+    with pytest.raises(OSError, match="cross-device"):
+        (place.target / "dir").rename(place.target / "renamed")
+    shutil.move(place.target / "dir", place.target / "renamed")
+    assert (place.upper / "renamed/inside").read_text() == "x"
 
 
 def test_a_hundred_layers_with_long_names_fit(place: Place) -> None:

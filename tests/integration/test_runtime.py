@@ -310,6 +310,20 @@ async def test_a_probe_that_takes_too_long_is_killed_inside_too(place: Place) ->
         assert b"sleep 601" not in done.stdout
 
 
+async def test_a_probe_that_never_stops_talking_is_bounded(place: Place) -> None:
+    async with place.running("sleep", "600") as container:
+        done = await place.runtime.exec(
+            container.id, ["sh", "-c", "yes | head -c 3000000; exit 1"], most_bytes=100
+        )
+        assert (done.exit_code, done.stdout) == (1, b"y\n" * 50)
+
+
+async def test_a_probe_of_what_does_not_run_is_told(place: Place) -> None:
+    with pytest.raises(Failed) as caught:
+        await place.runtime.exec("never-was", ["true"])
+    assert caught.value.code == "container-not-running"
+
+
 async def test_a_command_may_have_a_user_and_directory_of_its_own(place: Place) -> None:
     from orchestrator.runtime.user import resolve_user
 

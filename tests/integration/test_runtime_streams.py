@@ -14,7 +14,7 @@ from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.bundle import Bundle, exec_process, read_process
 from orchestrator.runtime.choose import choose_runtime
 from orchestrator.runtime.execs import attached_exec, detached_exec
-from orchestrator.runtime.process import pid_start_time, read_exit_code, wait_exit
+from orchestrator.runtime.process import pid_start_time, read_exit_code, wait_exit, wait_monitor
 from orchestrator.settings import Settings
 from tests.support.containers import Place, Running, make_root, without_unified_hierarchy
 
@@ -126,18 +126,11 @@ async def test_a_terminal_echoes_and_can_be_resized(place: Place) -> None:
 async def test_attaching_to_what_does_not_run_is_a_conflict(place: Place) -> None:
     async with place.running("true") as container:
         await container.ended()
-        await wait_for_monitor(container.bundle)
+        assert await wait_monitor(container.bundle)
         with pytest.raises(Conflict):
             async with attach(container.bundle.attach_dir):
                 pass
         assert not resize(container.bundle.attach_dir, rows=1, columns=1)
-
-
-async def wait_for_monitor(bundle: Bundle) -> None:
-    """Return when conmon is gone."""
-    pid = int(bundle.conmon_pid_file.read_text())
-    with anyio.fail_after(10):
-        await wait_exit(pid, pid_start_time(pid))
 
 
 def exec_bundle(container: Running, name: str, **more: bool) -> Bundle:
