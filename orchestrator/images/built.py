@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
 from orchestrator.images.chain import chain_id
-from orchestrator.images.config import encode_config
+from orchestrator.images.config import encode_config, timestamp
 from orchestrator.images.content import ContentStore, LayerRecord
 from orchestrator.images.layertar import diff_of
 from orchestrator.images.manifest import OCI_CONFIG, OCI_LAYER, encode_manifest
@@ -82,14 +81,6 @@ def _write(
         created_at=timestamp(config.created),
         size_bytes=sum(layer.size_bytes for layer in layers),
     )
-
-
-def timestamp(text: str) -> float:
-    """Unix seconds of an RFC 3339 time, 0 where it is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _forget_upper(directory: bytes) -> None:

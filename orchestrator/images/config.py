@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import Failed
@@ -39,6 +40,14 @@ def parse_config(data: bytes) -> ParsedConfig:
             code="image-config-invalid",
             hint="the image is damaged, or is not a container image",
         ) from error
+
+
+def timestamp(text: str) -> float:
+    """Unix seconds of an RFC 3339 time, 0 where it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _parsed(top: Any) -> ParsedConfig:

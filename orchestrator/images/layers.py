@@ -1,0 +1,150 @@
+"""One layer, from whatever gives its bytes to its place in the content store, digests checked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestrator.errors import Failed, PystackError
+from orchestrator.images.content import ContentStore, LayerRecord
+from orchestrator.images.unpack import Unpacked, Unpacker
+from orchestrator.model.image import Descriptor, Layer
+
+_PIECE = 512 << 10
+_PIECES_WAITING = 4
+
+
+async def known_layer(store: ContentStore, blob: Descriptor, chain: str) -> Layer | None:
+    """The layer where it is here already."""
+    record = await anyio.to_thread.run_sync(store.layer, chain)
+    if record is None:
+        return None
+    return Layer(blob=blob, diff_id=record.diff_id, chain_id=chain, size_bytes=record.size_bytes)
+
+
+async def add_layer(
+    store: ContentStore,
+    pieces: AsyncIterator[bytes],
+    blob: Descriptor,
+    diff_id: str,
+    chain: str,
+    *,
+    max_bytes: int,
+    keep_blob: bool,
+) -> Layer:
+    """The layer that the pieces of its blob make, visible in the store.
+
+    Raises: Failed: a digest differs, the layer is damaged or too large, the disk is full; then
+    nothing of it stays. What pieces raises passes through.
+    """
+    async with _unpacking(store, max_bytes, keep_blob=keep_blob) as unpacker:
+        send, receive = anyio.create_memory_object_stream[bytes](_PIECES_WAITING)
+
+        async def collect() -> None:
+            async with send:
+                async for piece in _larger(pieces):
+                    await send.send(piece)
+
+        with single_errors():
+            async with receive, anyio.create_task_group() as tasks:
+                tasks.start_soon(collect)
+                async for piece in receive:
+                    await anyio.to_thread.run_sync(unpacker.feed, piece)
+        unpacked = await anyio.to_thread.run_sync(unpacker.finish)
+    return await anyio.to_thread.run_sync(_commit, store, unpacked, blob, diff_id, chain)
+
+
+def _commit(
+    store: ContentStore, unpacked: Unpacked, blob: Descriptor, diff_id: str, chain: str
+) -> Layer:
+    try:
+        _check(unpacked, blob, diff_id)
+        if unpacked.blob is not None:
+            store.adopt_blob(unpacked.blob, blob.digest)
+        record = LayerRecord(chain_id=chain, diff_id=diff_id, size_bytes=unpacked.content_bytes)
+        store.commit_layer(unpacked.directory, record)
+    except OSError as error:
+        raise Failed(
+            f"a layer cannot be stored: {error.strerror}",
+            code="layer-store",
+            hint="see that the disk that holds data_dir is not full",
+        ) from error
+    finally:
+        # Whatever was adopted is not there any more.
+        store.discard(unpacked.directory)
+        if unpacked.blob is not None:
+            store.discard(unpacked.blob)
+    return Layer(blob=blob, diff_id=diff_id, chain_id=chain, size_bytes=unpacked.content_bytes)
+
+
+def _check(unpacked: Unpacked, blob: Descriptor, diff_id: str) -> None:
+    for what, wanted, got in (
+        ("a layer", blob.digest, unpacked.blob_digest),
+        ("a layer's size", str(blob.size_bytes), str(unpacked.blob_bytes)),
+        ("an uncompressed layer", diff_id, unpacked.diff_id),
+    ):
+        if wanted != got:
+            raise Failed(
+                f"{what} is {got}, not {wanted}",
+                code="digest-mismatch",
+                about=blob.digest,
+                hint="a proxy, a mirror or the registry is damaging it, or is not to be trusted",
+            )
+
+
+async def _larger(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The same bytes in fewer pieces: each costs a hop to a thread."""
+    waiting: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+@asynccontextmanager
+async def _unpacking(
+    store: ContentStore, max_bytes: int, *, keep_blob: bool
+) -> AsyncGenerator[Unpacker]:
+    def begin() -> Unpacker:
+        return Unpacker(store, max_bytes, keep_blob=keep_blob).__enter__()
+
+    unpacker = await anyio.to_thread.run_sync(begin)
+    try:
+        yield unpacker
+    finally:
+        # Removing a half-unpacked tree takes what it takes; leaving it would cost its disk space.
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(unpacker.__exit__, None, None, None)
+
+
+async def read_pieces(path: Path) -> AsyncGenerator[bytes]:
+    """A file's bytes, read in threads."""
+    async with await anyio.open_file(path, "rb") as file:
+        while piece := await file.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def single_errors() -> Generator[None]:
+    """Turns a task group's error group into the first error a user can act on."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        known, others = group.split(PystackError)
+        if others is not None or known is None:
+            raise
+        raise _first(known) from None
+
+
+def _first(group: BaseExceptionGroup[PystackError]) -> PystackError:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
