@@ -165,14 +165,14 @@ class ContentStore:
             return
         _fsync(self._layers)
 
-    def remove_layer(self, chain_id: str) -> None:
-        """Nothing; a layer that is not there is no error. It is gone at once, and its files soon
-        after. Blocking."""
+    def retire_layer(self, chain_id: str) -> Path:
+        """What is left to `discard` of a layer that is gone from now on. Quick, so that the engine
+        may do it between two looks at who needs what."""
         trash = self.scratch()
         with suppress(FileNotFoundError):
             self.layer_dir(chain_id).rename(trash)
         (self._records / hex_of(chain_id)).unlink(missing_ok=True)
-        self.discard(trash)
+        return trash
 
     def layers(self) -> list[LayerRecord]:
         """Every layer that is here. Blocking."""

@@ -41,21 +41,42 @@ async def add_layer(
     Raises: Failed: a digest differs, the layer is damaged or too large, the disk is full; then
     nothing of it stays. What pieces raises passes through.
     """
+    unpacked = await _unpack(store, pieces, max_bytes, keep_blob=keep_blob)
+    # Shielded from here on: a finished layer that nobody takes would stay in the store's tmp.
+    with anyio.CancelScope(shield=True):
+        layer = await anyio.to_thread.run_sync(_commit, store, unpacked, blob, diff_id, chain)
+    return layer  # noqa: RET504 (a return inside the scope might be swallowed by it)
+
+
+async def unpack_tree(store: ContentStore, pieces: AsyncIterator[bytes], *, max_bytes: int) -> Path:
+    """A directory that the tar in pieces was unpacked into: the caller's, to adopt or discard.
+
+    Raises: Failed: it is damaged or too large, or the disk is full.
+    """
+    return (await _unpack(store, pieces, max_bytes, keep_blob=False)).directory
+
+
+async def _unpack(
+    store: ContentStore, pieces: AsyncIterator[bytes], max_bytes: int, *, keep_blob: bool
+) -> Unpacked:
     async with _unpacking(store, max_bytes, keep_blob=keep_blob) as unpacker:
-        send, receive = anyio.create_memory_object_stream[bytes](_PIECES_WAITING)
-
-        async def collect() -> None:
-            async with send:
-                async for piece in _larger(pieces):
-                    await send.send(piece)
-
         with single_errors():
-            async with receive, anyio.create_task_group() as tasks:
-                tasks.start_soon(collect)
-                async for piece in receive:
-                    await anyio.to_thread.run_sync(unpacker.feed, piece)
-        unpacked = await anyio.to_thread.run_sync(unpacker.finish)
-    return await anyio.to_thread.run_sync(_commit, store, unpacked, blob, diff_id, chain)
+            await _feed(unpacker, pieces)
+        return await anyio.to_thread.run_sync(unpacker.finish)
+
+
+async def _feed(unpacker: Unpacker, pieces: AsyncIterator[bytes]) -> None:
+    send, receive = anyio.create_memory_object_stream[bytes](_PIECES_WAITING)
+
+    async def collect() -> None:
+        async with send:
+            async for piece in _larger(pieces):
+                await send.send(piece)
+
+    async with receive, anyio.create_task_group() as tasks:
+        tasks.start_soon(collect)
+        async for piece in receive:
+            await anyio.to_thread.run_sync(unpacker.feed, piece)
 
 
 def _commit(
