@@ -282,6 +282,7 @@ class Images:
         needed |= {step.layer.chain_id for step in self._database.build_cache if step.layer}
         kept = {image.id for image in images} | {image.manifest_digest for image in images}
         kept |= {layer.blob.digest for image in images for layer in image.layers}
+        kept |= {layer.blob.digest for layer in layers if layer.chain_id in needed}
         unused = [layer for layer in layers if layer.chain_id not in needed]
         trash = [self._store.retire_layer(layer.chain_id) for layer in unused]
         for digest in blobs:

@@ -8,7 +8,7 @@ import os
 import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -287,7 +287,7 @@ async def _layers(
                 max_bytes=max_layer_bytes,
                 keep_blob=not store.has_blob(blob.digest),
             )
-        found.append(replace(layer, blob=blob))
+        found.append(layer)
     return found
 
 

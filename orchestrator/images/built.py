@@ -49,17 +49,20 @@ async def write_image(
 def _adopt(store: ContentStore, upper: Path, parent: str) -> Layer:
     _forget_upper(os.fsencode(upper))
     diff = diff_of(upper)
-    chain = chain_id(parent, diff.diff_id)
-    store.commit_layer(
-        upper,
-        LayerRecord(chain_id=chain, diff_id=diff.diff_id, size_bytes=diff.content_bytes),
-    )
-    return Layer(
+    layer = Layer(
         blob=Descriptor(media_type=OCI_LAYER, digest=diff.diff_id, size_bytes=diff.tar_bytes),
         diff_id=diff.diff_id,
-        chain_id=chain,
+        chain_id=chain_id(parent, diff.diff_id),
         size_bytes=diff.content_bytes,
     )
+    record = LayerRecord(
+        chain_id=layer.chain_id,
+        diff_id=layer.diff_id,
+        size_bytes=layer.size_bytes,
+        blob=layer.blob,
+    )
+    store.commit_layer(upper, record)
+    return layer
 
 
 def _write(

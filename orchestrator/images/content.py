@@ -27,16 +27,18 @@ from pathlib import Path
 import anyio
 
 from orchestrator.errors import Failed
-from orchestrator.model.image import Layer
+from orchestrator.model.image import Descriptor, Layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecord:
-    """What is known of an unpacked layer; `size_bytes` is the size of its regular files."""
+    """What is known of an unpacked layer; `size_bytes` is the size of its regular files, `blob` is
+    what it was made from and can be had again: a stored blob, or the tar of a layer made here."""
 
     chain_id: str
     diff_id: str
     size_bytes: int
+    blob: Descriptor
 
 
 class ContentStore:
@@ -122,7 +124,7 @@ class ContentStore:
         if not self.layer_dir(chain_id).is_dir():
             return None
         record = json.loads((self._records / hex_of(chain_id)).read_bytes())
-        return LayerRecord(**record)
+        return LayerRecord(**(record | {"blob": Descriptor(**record["blob"])}))
 
     def lowers(self, layers: Sequence[Layer]) -> list[Path]:
         """The layers' directories, topmost first as overlayfs wants them; an image without layers

@@ -19,11 +19,17 @@ _PIECES_WAITING = 4
 
 
 async def known_layer(store: ContentStore, blob: Descriptor, chain: str) -> Layer | None:
-    """The layer where it is here already."""
+    """The layer where it is here already. Its blob is the one asked for if that is stored, else
+    the one it was made from: a layer compressed anew is the same layer."""
     record = await anyio.to_thread.run_sync(store.layer, chain)
     if record is None:
         return None
-    return Layer(blob=blob, diff_id=record.diff_id, chain_id=chain, size_bytes=record.size_bytes)
+    return Layer(
+        blob=blob if store.has_blob(blob.digest) else record.blob,
+        diff_id=record.diff_id,
+        chain_id=chain,
+        size_bytes=record.size_bytes,
+    )
 
 
 async def add_layer(
@@ -86,7 +92,9 @@ def _commit(
         _check(unpacked, blob, diff_id)
         if unpacked.blob is not None:
             store.adopt_blob(unpacked.blob, blob.digest)
-        record = LayerRecord(chain_id=chain, diff_id=diff_id, size_bytes=unpacked.content_bytes)
+        record = LayerRecord(
+            chain_id=chain, diff_id=diff_id, size_bytes=unpacked.content_bytes, blob=blob
+        )
         store.commit_layer(unpacked.directory, record)
     except OSError as error:
         raise Failed(
