@@ -1,0 +1,92 @@
+"""A service's networks and ports, as the model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.compose.node import Node
+from orchestrator.compose.problems import Findings
+from orchestrator.model.container import Attachment, PortBinding
+
+DEFAULT = "default"
+
+
+def network_keys(service: Node) -> list[str]:
+    """The keys of the networks a service is on; `default` unless it says otherwise."""
+    networks, mode = service.get("networks"), service.get("network_mode")
+    if networks is not None and networks.entries:
+        return list(networks.entries)
+    return [] if mode is not None else [DEFAULT]
+
+
+def attachments(name: str, service: Node, names: Mapping[str, str]) -> tuple[Attachment, ...]:
+    """The networks a container joins, most wanted first; `names` maps keys to real names.
+
+    The service's name is an alias on each.
+    """
+    networks = service.get("networks")
+    said = networks.plain() if networks else {}
+    found = [_attachment(name, names[key], said.get(key, {})) for key in network_keys(service)]
+    mac = service.get("mac_address")
+    if mac and found and not found[0].mac_address:
+        found[0] = replace(found[0], mac_address=mac.string)
+    return tuple(sorted(found, key=lambda a: -a.priority))
+
+
+def _attachment(service: str, network: str, said: Mapping[str, Any]) -> Attachment:
+    return Attachment(
+        network=network,
+        aliases=tuple(dict.fromkeys((service, *said.get("aliases", ())))),
+        ipv4_address=said.get("ipv4_address", ""),
+        ipv6_address=said.get("ipv6_address", ""),
+        mac_address=said.get("mac_address", ""),
+        priority=int(said.get("priority", 0)),
+    )
+
+
+def ports(service: Node, at: str, findings: Findings) -> tuple[PortBinding, ...]:
+    """The published ports; 0 is a host port for the engine to choose."""
+    listed = service.get("ports")
+    found = []
+    for number, node in enumerate(listed.items if listed else ()):
+        said = node.plain()
+        published, dash, _ = said.get("published", "0").partition("-")
+        host_port = int(published or 0)
+        if dash:
+            findings.warn(
+                node.mark,
+                f"{at}.ports[{number}]",
+                f"pystack does not choose from a range yet: {host_port} is used",
+            )
+        found.append(
+            PortBinding(
+                container_port=said["target"],
+                protocol=said.get("protocol", "tcp"),
+                host_ip=said.get("host_ip", ""),
+                host_port=host_port,
+            )
+        )
+    return tuple(found)
+
+
+def extra_hosts(node: Node | None) -> tuple[str, ...]:
+    """Host names as NAME:ADDRESS."""
+    return tuple(
+        f"{name}:{address.string}"
+        for name, addresses in (node.entries if node else {}).items()
+        for address in addresses.items
+    )
+
+
+def expose(service: Node) -> tuple[str, ...]:
+    """Exposed ports as PORT/PROTOCOL, ranges written out."""
+    listed = service.get("expose")
+    found: list[str] = []
+    for node in listed.items if listed else ():
+        span, _, protocol = node.string.partition("/")
+        first, _, last = span.partition("-")
+        numbers = range(int(first), int(last or first) + 1)
+        found.extend(f"{port}/{protocol or 'tcp'}" for port in numbers)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,25 @@
+"""Which services take part: those without profiles, and those with an active one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.compose.node import Node
+
+
+def active_profiles(told: Sequence[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """The active profiles: as told, and those of COMPOSE_PROFILES."""
+    named = environ.get("COMPOSE_PROFILES", "").split(",")
+    return frozenset(name.strip() for name in (*told, *named) if name.strip())
+
+
+def profiles_of(service: Node) -> list[str]:
+    node = service.get("profiles")
+    return [item.string for item in node.items] if node else []
+
+
+def takes_part(service: Node, active: Iterable[str]) -> bool:
+    """Whether a service takes part; the profile `*` activates all."""
+    own = profiles_of(service)
+    active = set(active)
+    return not own or "*" in active or not active.isdisjoint(own)

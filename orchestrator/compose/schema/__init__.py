@@ -1,0 +1,1 @@
+"""The attributes of the compose specification as one declarative table."""

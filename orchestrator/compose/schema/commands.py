@@ -1,0 +1,55 @@
+"""Commands: a string is split as a shell would, a list is taken as it is."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.compose.node import Node
+from orchestrator.compose.schema.kinds import Kind, Reading, passes
+from orchestrator.compose.schema.shapes import TEXTS
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Kind):
+    """`command` and `entrypoint`; nothing means the image's own."""
+
+    def read(self, node: Node, at: str, reading: Reading) -> Node:
+        if passes(node) or node.value is None:
+            return node
+        if isinstance(node.value, list):
+            return TEXTS.read(node, at, reading)
+        if not isinstance(node.value, str):
+            return reading.expected(node, at, "a string or a list of strings")
+        try:
+            return node.holding(shlex.split(node.value))
+        except ValueError as error:
+            return reading.findings.refuse(
+                node, at, f"cannot be split into words: {str(error).lower()}", "balance the quotes"
+            )
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": ["string", "null"]}, TEXTS.schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class Test(Kind):
+    """A health check's test: a string is for the shell, a list says NONE, CMD or CMD-SHELL."""
+
+    def read(self, node: Node, at: str, reading: Reading) -> Node:
+        if passes(node):
+            return node
+        if isinstance(node.value, str):
+            return node.holding(["CMD-SHELL", node.value])
+        if not isinstance(node.value, list):
+            return reading.expected(node, at, "a string or a list of strings")
+        listed = TEXTS.read(node, at, reading)
+        first = listed.items[0] if listed.items else node
+        if first.invalid or first.value in ("NONE", "CMD", "CMD-SHELL"):
+            return listed
+        what = f"starts with {first.described()}" if listed.items else "is an empty list"
+        return reading.findings.refuse(first, at, what, "a list starts with NONE, CMD or CMD-SHELL")
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, TEXTS.schema()]}

@@ -1,0 +1,202 @@
+"""The last phase: a canonical tree becomes the model's Stack, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from orchestrator.compose import networking
+from orchestrator.compose.container import Containers
+from orchestrator.compose.dependencies import implied
+from orchestrator.compose.environment import resolved
+from orchestrator.compose.mounting import Mounting
+from orchestrator.compose.node import Node
+from orchestrator.compose.problems import Findings
+from orchestrator.compose.profiles import takes_part
+from orchestrator.model.stack import (
+    Build,
+    Dependency,
+    PullPolicy,
+    Service,
+    Stack,
+    StackNetwork,
+    StackVolume,
+)
+
+_PULL: Mapping[str, PullPolicy] = {
+    "always": "always",
+    "never": "never",
+    "build": "build",
+    "missing": "missing",
+    "if_not_present": "missing",
+}
+
+
+def to_stack(
+    tree: Node,
+    *,
+    name: str,
+    directory: Path,
+    files: Sequence[str],
+    active: frozenset[str],
+    environ: Mapping[str, str],
+    findings: Findings,
+) -> Stack:
+    """The stack that a sound tree means; networks and volumes that nothing uses are left out."""
+    services = {
+        key: service
+        for key, service in _section(tree, "services").items()
+        if takes_part(service, active)
+    }
+    networks = {"default": tree.holding({}), **_section(tree, "networks")}
+    volumes = _section(tree, "volumes")
+    network_names = {key: _real_name(name, key, node) for key, node in networks.items()}
+    volume_names = {key: _real_name(name, key, node) for key, node in volumes.items()}
+    containers = Containers(
+        network_names, Mounting(tree, volume_names, findings), environ, findings
+    )
+    made = _Services(name, containers, frozenset(services), environ, findings)
+    used_networks = {
+        key for service in services.values() for key in networking.network_keys(service)
+    }
+    used_volumes = {key for service in services.values() for key in _volume_keys(service)}
+    return Stack(
+        name=name,
+        working_dir=str(directory),
+        files=tuple(files),
+        services=tuple(made.service(key, node) for key, node in services.items()),
+        networks=tuple(
+            _network(key, network_names[key], node.plain())
+            for key, node in networks.items()
+            if key in used_networks
+        ),
+        volumes=tuple(
+            _volume(key, volume_names[key], node.plain())
+            for key, node in volumes.items()
+            if key in used_volumes
+        ),
+    )
+
+
+class _Services:
+    """Makes the services of one stack; those not in `taking_part` are depended on by nobody."""
+
+    def __init__(
+        self,
+        project: str,
+        containers: Containers,
+        taking_part: frozenset[str],
+        environ: Mapping[str, str],
+        findings: Findings,
+    ) -> None:
+        self._project = project
+        self._containers = containers
+        self._taking_part = taking_part
+        self._environ = environ
+        self._findings = findings
+
+    def service(self, name: str, node: Node) -> Service:
+        said = node.plain()
+        image = said.get("image") or f"{self._project}-{name}"
+        return Service(
+            name=name,
+            container=self._containers.spec(name, node, image),
+            build=self._build(node.get("build")),
+            scale=said.get("scale", (said.get("deploy") or {}).get("replicas", 1)),
+            container_name=said.get("container_name", ""),
+            depends_on=self._depends_on(node),
+            pull_policy=self._pull_policy(name, node),
+        )
+
+    def _depends_on(self, node: Node) -> tuple[Dependency, ...]:
+        declared = node.get("depends_on")
+        found = {
+            other: Dependency(service=other, **said)
+            for other, said in (declared.plain() if declared else {}).items()
+        }
+        for other, _, _ in implied(node):
+            found.setdefault(other, Dependency(service=other, restart=True))
+        return tuple(d for d in found.values() if d.service in self._taking_part)
+
+    def _pull_policy(self, name: str, node: Node) -> PullPolicy:
+        policy = node.get("pull_policy")
+        if policy is None:
+            return "missing"
+        if policy.string not in _PULL:
+            at = f"services.{name}.pull_policy"
+            self._findings.warn(
+                policy.mark, at, f'"{policy.string}" is not carried yet: treated as missing'
+            )
+        return _PULL.get(policy.string, "missing")
+
+    def _build(self, node: Node | None) -> Build | None:
+        if node is None:
+            return None
+        said = node.plain()
+        names = ("dockerfile", "dockerfile_inline", "target", "no_cache", "pull", "network")
+        return Build(
+            context=said.get("context", "/"),
+            args=resolved(node.get("args"), self._environ),
+            labels={key: value or "" for key, value in said.get("labels", {}).items()},
+            tags=tuple(said.get("tags", ())),
+            extra_hosts=networking.extra_hosts(node.get("extra_hosts")),
+            shm_size_bytes=said.get("shm_size", 0),
+            **{key: said[key] for key in names if key in said},
+        )
+
+
+def _section(tree: Node, name: str) -> dict[str, Node]:
+    node = tree.get(name)
+    return node.entries if node else {}
+
+
+def _volume_keys(service: Node) -> list[str]:
+    mounts = service.get("volumes")
+    said = [mount.plain() for mount in mounts.items] if mounts else []
+    return [m["source"] for m in said if m["type"] == "volume" and m.get("source")]
+
+
+def _real_name(project: str, key: str, node: Node) -> str:
+    """A resource's name on the machine: its own, an external one's key, else project_key."""
+    said = node.plain()
+    external = said.get("external", False)
+    if isinstance(external, dict):
+        return str(said.get("name") or external.get("name") or key)
+    return str(said.get("name") or (key if external else f"{project}_{key}"))
+
+
+def _network(key: str, name: str, said: dict[str, Any]) -> StackNetwork:
+    by_version: dict[int, dict[str, str]] = {}
+    for config in (said.get("ipam") or {}).get("config", ()):
+        if config.get("subnet"):
+            version = ip_network(config["subnet"], strict=False).version
+            by_version.setdefault(version, config)
+    four, six = by_version.get(4, {}), by_version.get(6, {})
+    return StackNetwork(
+        key=key,
+        name=name,
+        driver=said.get("driver") or "bridge",
+        external=bool(said.get("external", False)),
+        internal=said.get("internal", False),
+        subnet=four.get("subnet", ""),
+        gateway=four.get("gateway", ""),
+        ip_range=four.get("ip_range", ""),
+        ipv6=said.get("enable_ipv6", False),
+        ipv6_subnet=six.get("subnet", ""),
+        ipv6_gateway=six.get("gateway", ""),
+        options=said.get("driver_opts", {}),
+        labels={k: v or "" for k, v in said.get("labels", {}).items()},
+    )
+
+
+def _volume(key: str, name: str, said: dict[str, Any]) -> StackVolume:
+    return StackVolume(
+        key=key,
+        name=name,
+        driver=said.get("driver") or "local",
+        external=bool(said.get("external", False)),
+        options=said.get("driver_opts", {}),
+        labels={k: v or "" for k, v in said.get("labels", {}).items()},
+    )
