@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import Denied
 from orchestrator.images.credentials import Credentials
 
-_CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z]+)(?=\s|$)")
+_CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z]+)(?=[\s,]|$)")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 # (method, url, query or form, Authorization or "") -> the token server's JSON

@@ -6,7 +6,7 @@ Output comes in pieces of bounded size, whatever a hostile layer was compressed 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any, cast
 
 import zstandard
 from zlib_ng import zlib_ng
@@ -109,33 +109,34 @@ class _Gzip:
 
 
 class _Zstd:
+    """Frames in a row are one stream (RFC 8878, 3.1), skippable ones between them are passed over.
+
+    The library's stream writer is used because it alone bounds its output: its one-call decoder
+    makes 256 MiB of zeros from 8 KiB at once. It does not tell when data is cut short; digests do,
+    and tar's own end mark.
+    """
+
     def __init__(self, emit: Emit) -> None:
-        self._decoder = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-        self._emit = emit
-        self._frame: Any = None
+        decoder = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        sink = cast("IO[bytes]", _Sink(emit))
+        self._writer = decoder.stream_writer(sink, write_size=_PIECE, closefd=False)
 
     def feed(self, data: bytes) -> None:
-        # 16 KiB of input bound the output of one call to what the format's block size allows.
-        view = memoryview(data)
-        while view:
-            self._feed(bytes(view[: 1 << 14]))
-            view = view[1 << 14 :]
-
-    def _feed(self, data: bytes) -> None:
-        while data:
-            if self._frame is None:
-                self._frame = self._decoder.decompressobj()
-            try:
-                piece = self._frame.decompress(data)
-            except zstandard.ZstdError as error:
-                raise ValueError(f"damaged zstd data: {error}") from error
-            if piece:
-                self._emit(piece)
-            if not self._frame.eof:
-                return
-            data = self._frame.unused_data
-            self._frame = None
+        try:
+            self._writer.write(data)
+        except zstandard.ZstdError as error:
+            raise ValueError(f"damaged zstd data: {error}") from error
 
     def finish(self) -> None:
-        if self._frame is not None:
-            raise ValueError("zstd data is cut short")
+        pass
+
+
+class _Sink:
+    """As much of a file as the stream writer wants."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def write(self, data: bytes) -> int:
+        self._emit(bytes(data))
+        return len(data)
