@@ -70,6 +70,11 @@ class Assembly:
             if isinstance(include.value, dict) and "path" not in include.entries:
                 self.findings.add(include.mark, at, 'the key "path" is missing')
             return tree
+        missing = [path for path in paths if not Path(path).is_file()]
+        for path in missing:
+            self.findings.add(include.mark, at, f"there is no file {shown(Path(path))}")
+        if missing:
+            return tree
         if paths[0] in (*self.including, file):
             chain = " -> ".join(Path(x).name for x in (*self.including, file, paths[0]))
             self.findings.add(include.mark, at, f"files include each other: {chain}")

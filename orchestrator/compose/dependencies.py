@@ -41,6 +41,8 @@ def cycle(services: Mapping[str, Node]) -> list[str]:
         if name in done:
             return []
         for dependency in all_of(services[name]):
+            if dependency == name:
+                continue  # told where it is written
             if dependency in services and (found := visit(dependency, [*chain, name])):
                 return found
         done.add(name)

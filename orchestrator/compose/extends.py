@@ -10,7 +10,7 @@ from orchestrator.compose.complete import require
 from orchestrator.compose.interpolate import interpolate
 from orchestrator.compose.merge import merge, settled
 from orchestrator.compose.node import Node
-from orchestrator.compose.problems import Findings, nearest
+from orchestrator.compose.problems import Findings, did_you_mean
 from orchestrator.compose.project import shown
 from orchestrator.compose.schema.files import EXTENDS
 from orchestrator.compose.schema.kinds import Reading
@@ -51,22 +51,32 @@ class Extender:
         name, file = extends.get("service"), extends.get("file")
         if name is None or not name.string or (file is not None and not file.string):
             return rest
+        if file and not Path(file.string).is_file():
+            where = shown(Path(file.string))
+            self.findings.add(file.mark, f"{at}.extends.file", f"there is no file {where}")
+            return rest
         place = (file.string if file else chain[-1][0], name.string)
         if place in chain:
-            names = " -> ".join(service for _, service in (*chain, place))
-            self.findings.add(extends.mark, f"{at}.extends", f"services extend each other: {names}")
+            self._tell_of_circle(extends, at, (*chain, place))
             return rest
         base = self._base(place, name, f"{at}.extends")
         if base is None:
             return rest
-        base = self._extended(base, at, (*chain, place))
+        base = self._extended(base, f"services.{name.string}", (*chain, place))
         return merge(SERVICE, settled(base), rest) if not service.tag else rest
+
+    def _tell_of_circle(self, extends: Node, at: str, chain: tuple[_Place, ...]) -> None:
+        first, *_, last = chain
+        # Each service on a circle in this file meets it; the first by name tells.
+        if last[0] != self.file or (last == first and first == min(chain)):
+            names = " -> ".join(service for _, service in chain)
+            self.findings.add(extends.mark, f"{at}.extends", f"services extend each other: {names}")
 
     def _base(self, place: _Place, asked: Node, at: str) -> Node | None:
         file, name = place
         known = self._services_of(file)
         if name not in known:
-            hint = nearest(name, known)
+            hint = did_you_mean(name, known)
             self.findings.add(
                 asked.mark, at, f'there is no service "{name}" in {shown(Path(file))}', hint
             )

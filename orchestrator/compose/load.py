@@ -43,7 +43,8 @@ def load_stack(
 ) -> Loaded:
     """The stack that the files mean, later ones laid over earlier ones; "-" is standard input.
 
-    Raises: StackInvalid: with every problem of every file, a line each.
+    Raises: StackInvalid: with every problem of every file, a line each. InvalidInput: the project
+    name that was told is none.
     Source: compose specification.
     """
     findings = Findings()

@@ -77,9 +77,15 @@ class Findings:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint naming the known name most like this one; "" when none is."""
+    """The known name most like this one; "" when none is."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f'did you mean "{found[0]}"?' if found else ""
+    return found[0] if found else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint naming the known name most like this one; "" when none is."""
+    found = nearest(name, known)
+    return f'did you mean "{found}"?' if found else ""
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.compose.dotenv import read_dotenv
-from orchestrator.compose.node import Mark, Node
+from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.template import TemplateError, substitute
+from orchestrator.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _HINT = "use small letters, digits, - and _, a letter or digit first"
@@ -47,11 +48,15 @@ def name_of(
     """The project's name: as told, COMPOSE_PROJECT_NAME, the file's `name`, the directory's.
 
     The last of these is normalised, the others must be names already.
+    Raises: InvalidInput(code="invalid-name"): the name that was told is none.
     """
     told = explicit or environ.get("PYSTACK_PROJECT_NAME") or environ.get("COMPOSE_PROJECT_NAME")
-    place = documents[0].mark if documents else Mark(str(directory), 1, 1)
     if told:
-        return _checked(told, place, findings)
+        if not _NAME.fullmatch(told):
+            raise InvalidInput(
+                f'"{told}" is not a project name', code="invalid-name", about=told, hint=_HINT
+            )
+        return told
     name = ""
     for document in documents:
         node = document.get("name")
@@ -61,19 +66,14 @@ def name_of(
             name = substitute(node.string, environ.get)
         except TemplateError:
             continue  # reported where the whole file is interpolated
-        _checked(name, node.mark, findings)
+        if not _NAME.fullmatch(name):
+            findings.add(node.mark, "name", f'"{name}" is not a project name', _HINT)
     return name or normalised(directory.name) or normalised(directory.parent.name) or "default"
 
 
 def normalised(name: str) -> str:
     """A directory's name as a project's: small letters, digits, - and _ are kept."""
     return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
-
-
-def _checked(name: str, mark: Mark, findings: Findings) -> str:
-    if not _NAME.fullmatch(name):
-        findings.add(mark, "name", f'"{name}" is not a project name', _HINT)
-    return name
 
 
 def shown(path: Path) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.compose.dependencies import all_of, cycle, implied
 from orchestrator.compose.node import Node
-from orchestrator.compose.problems import Findings, nearest
+from orchestrator.compose.problems import Findings, did_you_mean
 from orchestrator.compose.profiles import profiles_of, takes_part
 
 # Pairs of keys that say the same thing, which then must agree.
@@ -73,7 +73,7 @@ class _Checks:
         declared = (self.tree.get(section) or self.tree.holding({})).entries
         if name and name not in declared and not (section == "networks" and name == "default"):
             kind = section.removesuffix("s")
-            hint = nearest(name, declared) or f'declare it under "{section}" at the top'
+            hint = did_you_mean(name, declared) or f'declare it under "{section}" at the top'
             self.findings.add(node.key, at, f'there is no {kind} "{name}"', hint)
 
     def _networks(self, service: Node, at: str) -> None:
@@ -109,7 +109,7 @@ class _Checks:
         if other == name:
             self.findings.add(node.key, at, "a service cannot depend on itself")
         elif other not in self.services:
-            hint = nearest(other, self.services)
+            hint = did_you_mean(other, self.services)
             self.findings.add(node.key, at, f'there is no service "{other}"', hint)
         elif other not in self.taking_part:
             profiles = " or ".join(profiles_of(self.services[other]))

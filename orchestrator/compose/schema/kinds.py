@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.compose.node import Node
-from orchestrator.compose.problems import Findings, nearest, one_of
+from orchestrator.compose.problems import Findings, did_you_mean, one_of
 from orchestrator.errors import InvalidInput
 from orchestrator.model.quantities import format_number, parse_bytes, parse_cpus, parse_duration
 
@@ -110,7 +110,7 @@ class Choice(Kind):
     def read(self, node: Node, at: str, reading: Reading) -> Node:
         if passes(node) or node.value in self.words:
             return node
-        hint = nearest(node.string, self.words)
+        hint = did_you_mean(node.string, self.words)
         return reading.expected(node, at, one_of(self.words), hint)
 
     def schema(self) -> dict[str, Any]:

@@ -65,8 +65,10 @@ def _ports(text: str, whole: str) -> range:
     if match is None:
         raise _BadPortError(f'"{whole}" is not a port', "write [[IP:]HOST:]CONTAINER[/PROTOCOL]")
     first, last = int(match["first"]), int(match["last"] or match["first"])
-    if not 1 <= first <= last <= 65535:
-        raise _BadPortError(f'"{text}" is outside 1 to 65535 or runs backwards')
+    if first > last:
+        raise _BadPortError(f'"{text}" runs backwards')
+    if first < 1 or last > 65535:
+        raise _BadPortError(f'"{text}" is not from 1 to 65535')
     return range(first, last + 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.compose.node import Node
@@ -193,8 +193,14 @@ class Struct(Kind):
                     reading.findings.warn(child.key, here, attribute.pending)
                 read[key] = attribute.kind.read(child, here, reading)
             elif not key.startswith("x-"):
-                hint = nearest(key, self.attributes)
-                reading.findings.add(child.key, here, f'unknown key "{key}"', hint)
+                meant = nearest(key, self.attributes)
+                hint = f'did you mean "{meant}"?' if meant else ""
+                refused = reading.findings.refuse(
+                    replace(child, mark=child.key), here, f'unknown key "{key}"', hint
+                )
+                if meant:
+                    # It stands for the key it was meant to be, so that this is not missed too.
+                    read.setdefault(meant, refused)
         done = node.holding(read)
         return self.finish(done, reading) if self.finish else done
 
