@@ -91,8 +91,6 @@ class MapOf(Kind):
         read: dict[str, Node] = {}
         for key, child in entries.items():
             here = f"{at}.{key}"
-            if key.startswith("x-") and self.key:
-                continue
             if self.key and not self.key.fullmatch(key):
                 reading.findings.add(
                     child.key, here, f'"{key}" is not a name', "use letters, digits, . _ and -"
