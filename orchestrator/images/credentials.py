@@ -65,6 +65,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
         return {}
     except ValueError as error:
         problem = f"not JSON: {error}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
     raise InvalidInput(
         f"{path}: {problem}", code="docker-config-invalid", about=str(path), hint=f"mend {path}"
     )
