@@ -19,6 +19,7 @@ from orchestrator.compose.scalars import resolve
 
 # Aliases can make a small file enormous; no real stack comes near this many values.
 MAX_NODES = 200_000
+MAX_DEPTH = 100
 _PLAIN = "plain"
 _COLLECTIONS = {yaml.SequenceNode: "seq", yaml.MappingNode: "map"}
 _CORE_PREFIX = "tag:yaml.org,2002:"
@@ -34,6 +35,19 @@ class _Parser(CParser, BaseResolver):
     def __init__(self, stream: bytes) -> None:
         CParser.__init__(self, stream)
         BaseResolver.__init__(self)
+        self._depth = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Told of each level down: without an end the C code overflows the stack."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            mark = current_node.start_mark if current_node else None
+            raise yaml.MarkedYAMLError(
+                problem=f"nested more than {MAX_DEPTH} levels deep", problem_mark=mark
+            )
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
 
     def resolve(self, kind: Any, value: str | None, implicit: Any) -> str:
         """The tag of a node that was given none; a plain scalar is left to the core schema."""

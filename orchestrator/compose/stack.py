@@ -68,7 +68,7 @@ def to_stack(
         files=tuple(files),
         services=tuple(made.service(key, node) for key, node in services.items()),
         networks=tuple(
-            _network(key, network_names[key], node.plain())
+            _network(key, network_names[key], node, findings)
             for key, node in networks.items()
             if key in used_networks
         ),
@@ -167,13 +167,25 @@ def _real_name(project: str, key: str, node: Node) -> str:
     return str(said.get("name") or (key if external else f"{project}_{key}"))
 
 
-def _network(key: str, name: str, said: dict[str, Any]) -> StackNetwork:
-    by_version: dict[int, dict[str, str]] = {}
-    for config in (said.get("ipam") or {}).get("config", ()):
-        if config.get("subnet"):
-            version = ip_network(config["subnet"], strict=False).version
-            by_version.setdefault(version, config)
-    four, six = by_version.get(4, {}), by_version.get(6, {})
+def _subnets(key: str, node: Node, findings: Findings) -> dict[int, dict[str, str]]:
+    """The address settings by IP version; the model carries one subnet of each."""
+    found: dict[int, dict[str, str]] = {}
+    configs = node.get("ipam", "config")
+    for number, config in enumerate(configs.items if configs else ()):
+        at, said = f"networks.{key}.ipam.config[{number}]", config.plain()
+        version = ip_network(said["subnet"], strict=False).version if said.get("subnet") else 0
+        if not version:
+            findings.warn(config.mark, at, "has no effect without a subnet")
+        elif version in found:
+            findings.warn(config.mark, at, f"only the first IPv{version} subnet is carried yet")
+        else:
+            found[version] = said
+    return found
+
+
+def _network(key: str, name: str, node: Node, findings: Findings) -> StackNetwork:
+    said, subnets = node.plain(), _subnets(key, node, findings)
+    four, six = subnets.get(4, {}), subnets.get(6, {})
     return StackNetwork(
         key=key,
         name=name,

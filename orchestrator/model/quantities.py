@@ -28,14 +28,14 @@ _NANOSECONDS = {
 _LARGEST = 2**63 - 1
 
 
-def parse_bytes(text: str | int) -> int:
+def parse_bytes(text: str | float) -> int:
     """The size in bytes of "512m", "1.5GiB", "1 kb" or a plain number; a fraction is cut off.
 
     Raises: InvalidInput(code="invalid-size").  Source: Docker's units.RAMInBytes.
     """
-    if isinstance(text, int):
+    if isinstance(text, (int, float)):
         if 0 <= text <= _LARGEST:
-            return text
+            return int(text)
     elif match := _SIZE.fullmatch(text.strip()):
         size = int(Decimal(match["number"]) * 1024 ** _POWERS[match["unit"].lower()])
         if size <= _LARGEST:

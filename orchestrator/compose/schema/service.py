@@ -65,7 +65,7 @@ _MICROSECONDS = Quantity(
 
 
 def _microseconds(text: str) -> float:
-    return float(text) if text.isdigit() else parse_duration(text) * 1e6
+    return float(text) if text.isascii() and text.isdigit() else parse_duration(text) * 1e6
 
 
 _DEPENDENCY = Struct(
@@ -225,7 +225,7 @@ _WATCH = Struct(
     },
 )
 EXPOSED = Scalar(
-    False, re.compile(r"[0-9]+(-[0-9]+)?(/(tcp|udp|sctp))?"), "a port such as 80 or 53/udp"
+    False, re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp|sctp))?"), "a port such as 80 or 53/udp"
 )
 _LOGGING = Struct(
     "logging",

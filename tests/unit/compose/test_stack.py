@@ -236,3 +236,19 @@ def test_a_problem_in_the_env_file_beside_the_stack_is_told() -> None:
     Path(".env").write_text("A=1\nB@=2\n")
     with pytest.raises(StackInvalid, match=r"^\.env:2:1: "):
         load(WEB)
+
+
+@pytest.mark.usefixtures("here")
+def test_address_settings_that_cannot_be_carried_are_warned_of() -> None:
+    text = (
+        WEB + "networks:\n  default:\n    ipam:\n      config:\n"
+        "        - {gateway: 10.0.0.1}\n        - {subnet: 10.1.0.0/16}\n"
+        "        - {subnet: 10.2.0.0/16}\n"
+    )
+    loaded = load(text)
+    assert loaded.warnings == (
+        "stack.yml:7:11: networks.default.ipam.config[0]: has no effect without a subnet",
+        "stack.yml:9:11: networks.default.ipam.config[2]: "
+        "only the first IPv4 subnet is carried yet",
+    )
+    assert loaded.stack.networks[0].subnet == "10.1.0.0/16"
