@@ -65,22 +65,9 @@ class _Archive:
     """The files of an uncompressed tar, read in place: nothing is extracted. Blocking."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._members: dict[str, _Member] = {}
-        links: dict[str, str] = {}
-        with os.fdopen(os.dup(self._fd), "rb") as file, tarfile.open(fileobj=file) as tar:
-            for info in tar:
-                name = os.path.normpath(info.name)
-                if info.isreg():
-                    self._members[name] = _Member(info.offset_data, info.size)
-                elif info.issym():
-                    links[name] = os.path.normpath(Path(name).parent / info.linkname)
-                elif info.islnk():
-                    links[name] = os.path.normpath(info.linkname)
-        # Old `docker save` stores a repeated layer as a link to its first copy.
-        for name, target in links.items():
-            if target in self._members:
-                self._members[name] = self._members[target]
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            self._members = _members(tar)
+            self._fd = os.dup(file.fileno())
 
     def close(self) -> None:
         os.close(self._fd)
@@ -118,6 +105,24 @@ class _Archive:
             position += len(piece)
 
 
+def _members(tar: tarfile.TarFile) -> dict[str, _Member]:
+    found: dict[str, _Member] = {}
+    links: dict[str, str] = {}
+    for info in tar:
+        name = os.path.normpath(info.name)
+        if info.isreg():
+            found[name] = _Member(info.offset_data, info.size)
+        elif info.issym():
+            links[name] = os.path.normpath(Path(name).parent / info.linkname)
+        elif info.islnk():
+            links[name] = os.path.normpath(info.linkname)
+    # Old `docker save` stores a repeated layer as a link to its first copy.
+    for name, target in links.items():
+        if target in found:
+            found[name] = found[target]
+    return found
+
+
 async def load_archive(
     source: Path | AsyncIterator[bytes],
     store: ContentStore,
@@ -141,15 +146,17 @@ async def _opened(
     """The archive, in a temporary file where it has to be: it is read from its end first."""
     spooled: Path | None = None
     try:
-        if not isinstance(source, Path) or await anyio.to_thread.run_sync(_is_packed, source):
-            spooled = store.scratch()
-            await _spool(source, spooled)
-        path = spooled or source
-        assert isinstance(path, Path)
         try:
+            if not isinstance(source, Path) or await anyio.to_thread.run_sync(_is_packed, source):
+                spooled = store.scratch()
+                await _spool(source, spooled)
+            path = spooled or source
+            assert isinstance(path, Path)
             archive = await anyio.to_thread.run_sync(_Archive, path)
         except tarfile.TarError as error:
             raise _invalid(f"this is not a tar archive: {error}") from error
+        except OSError as error:
+            raise _invalid(f"it cannot be read: {error}") from error
         try:
             yield archive
         finally:

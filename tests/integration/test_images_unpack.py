@@ -1,0 +1,329 @@
+"""Layers unpacked for overlayfs and packed again, by the real kernel and the real tar."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.aio import libc
+from orchestrator.errors import Failed
+from orchestrator.images.built import adopt_layer
+from orchestrator.images.content import ContentStore
+from orchestrator.images.layertar import diff_of, stream_layer
+from orchestrator.images.unpack import Unpacked, Unpacker
+from orchestrator.model.image import Layer
+from tests.support.isolation import Isolation
+from tests.support.oci import add_file
+
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+"""cap_net_bind_service=ep, as security.capability holds it (revision 2)."""
+
+
+@pytest.fixture
+def store(isolation: Isolation, tmp_path: Path) -> ContentStore:
+    return ContentStore(isolation.work_dir / tmp_path.name / "content")
+
+
+def unpack(store: ContentStore, data: bytes, max_bytes: int = 1 << 30) -> Unpacked:
+    with Unpacker(store, max_bytes, keep_blob=False) as unpacker:
+        for start in range(0, len(data), 100_000):
+            unpacker.feed(data[start : start + 100_000])
+        return unpacker.finish()
+
+
+class Tar:
+    """A tar being written in memory."""
+
+    def __init__(self) -> None:
+        self._data = io.BytesIO()
+        self._tar = tarfile.TarFile(fileobj=self._data, mode="w", format=tarfile.PAX_FORMAT)
+
+    def add(self, name: str, content: bytes = b"", **attributes: object) -> None:
+        add_file(self._tar, name, content, **attributes)
+
+    def directory(self, name: str, **attributes: object) -> None:
+        add_file(self._tar, name, type=tarfile.DIRTYPE, **({"mode": 0o755} | attributes))
+
+    def link(self, name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> None:
+        add_file(self._tar, name, type=kind, linkname=target)
+
+    def bytes(self) -> bytes:
+        self._tar.close()
+        return self._data.getvalue()
+
+
+@contextmanager
+def overlay(lowers: list[Path], directory: Path) -> Iterator[tuple[Path, Path]]:
+    """A real overlay mount and its upper directory."""
+    upper, work, merged = (directory / name for name in ("upper", "work", "merged"))
+    for path in (upper, work, merged):
+        path.mkdir(parents=True)
+    options = f"lowerdir={':'.join(map(str, lowers))},upperdir={upper},workdir={work}"
+    libc.mount("overlay", str(merged), "overlay", data=options + ",redirect_dir=off,metacopy=off")
+    try:
+        yield merged, upper
+    finally:
+        libc.umount(str(merged))
+
+
+def listing(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything that a user of the tree could see, by path."""
+    found: dict[str, tuple[object, ...]] = {}
+    inodes: dict[int, str] = {}
+    for path in sorted(root.rglob("*")):
+        info = path.lstat()
+        name = str(path.relative_to(root))
+        content: object = None
+        if stat.S_ISREG(info.st_mode):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif stat.S_ISLNK(info.st_mode):
+            content = str(path.readlink())
+        attributes = {
+            key: os.getxattr(path, key, follow_symlinks=False)
+            for key in os.listxattr(path, follow_symlinks=False)
+            if not key.startswith("trusted.overlay.")
+        }
+        first = inodes.setdefault(info.st_ino, name) if info.st_nlink > 1 else name
+        same_as = first if not stat.S_ISDIR(info.st_mode) else name
+        found[name] = (
+            oct(info.st_mode),
+            info.st_uid,
+            info.st_gid,
+            info.st_rdev,
+            0 if stat.S_ISDIR(info.st_mode) else int(info.st_mtime),
+            content,
+            same_as,
+            tuple(sorted(attributes.items())),
+        )
+    return found
+
+
+def test_owners_modes_links_devices_and_attributes_are_kept(store: ContentStore) -> None:
+    tar = Tar()
+    tar.directory("./", mode=0o755)
+    tar.directory("d", mode=0o2750, uid=1000, gid=100)
+    tar.add("d/setuid", b"x" * 5, mode=0o4755, uid=1, gid=2)
+    tar.link("d/hard", "d/setuid", tarfile.LNKTYPE)
+    tar.link("absolute", "/d/setuid")
+    tar.link("upwards", "../../d")
+    tar.add("null", type=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666)
+    tar.add("fifo", type=tarfile.FIFOTYPE)
+    tar.add("big-ids", uid=3_000_000_000, gid=3_000_000_001)
+    tar.add(
+        "server",
+        b"bin",
+        mode=0o755,
+        pax_headers={
+            "SCHILY.xattr.security.capability": CAPABILITY.decode("utf-8", "surrogateescape"),
+            "SCHILY.xattr.user.note": "hello",
+        },
+    )
+    tar.add("öffentlich/" + "n" * 200, b"long")
+    unpacked = unpack(store, gzip.compress(tar.bytes()))
+    root = unpacked.directory
+
+    setuid = (root / "d/setuid").stat()
+    assert (setuid.st_mode & 0o7777, setuid.st_uid, setuid.st_gid) == (0o4755, 1, 2)
+    assert (root / "d/hard").stat().st_ino == setuid.st_ino
+    assert int(setuid.st_mtime) == 1704067200
+    parent = (root / "d").stat()
+    assert (parent.st_mode & 0o7777, parent.st_uid, parent.st_gid) == (0o2750, 1000, 100)
+    assert int(parent.st_mtime) == 1704067200
+    assert (root / "absolute").readlink() == Path("/d/setuid")
+    assert (root / "upwards").readlink() == Path("../../d")
+    null = (root / "null").stat()
+    assert (stat.S_ISCHR(null.st_mode), null.st_rdev) == (True, os.makedev(1, 3))
+    assert stat.S_ISFIFO((root / "fifo").stat().st_mode)
+    assert (root / "big-ids").stat().st_uid == 3_000_000_000
+    assert os.getxattr(root / "server", "security.capability") == CAPABILITY
+    assert os.getxattr(root / "server", "user.note") == b"hello"
+    assert (root / "öffentlich" / ("n" * 200)).read_bytes() == b"long"
+    assert unpacked.content_bytes == 5 + 3 + 4
+
+
+def test_whiteouts_hide_what_lies_below(store: ContentStore, isolation: Isolation) -> None:
+    below = Tar()
+    for name in ("keep", "gone", "emptied/old", "replaced/old", "tree/a", "tree/b"):
+        below.add(name, b"below")
+    above = Tar()
+    above.add(".wh.gone")
+    above.directory("emptied")
+    above.add("emptied/.wh..wh..opq")
+    above.add("emptied/new", b"above")
+    # The order in a layer does not matter: this hides what is below, never what is beside it.
+    above.add("replaced/new", b"above")
+    above.add(".wh.replaced")
+    above.add("tree/.wh.a")
+    above.add(".wh..wh.plnk", b"aufs")
+    lower, upper = unpack(store, below.bytes()), unpack(store, above.bytes())
+    with overlay([upper.directory, lower.directory], store.root.parent / "mount") as (merged, _):
+        assert sorted(str(p.relative_to(merged)) for p in merged.rglob("*")) == [
+            "emptied",
+            "emptied/new",
+            "keep",
+            "replaced",
+            "replaced/new",
+            "tree",
+            "tree/b",
+        ]
+
+
+def test_nothing_a_layer_contains_leads_out_of_its_directory(
+    store: ContentStore, isolation: Isolation
+) -> None:
+    outside = isolation.work_dir / "outside"
+    outside.mkdir(exist_ok=True)
+    target = outside / "precious"
+    target.write_text("untouched")
+    attacks: list[Tar] = []
+
+    dots = Tar()
+    dots.add("../" * 12 + str(target).lstrip("/"), b"owned")
+    attacks.append(dots)
+    absolute = Tar()
+    absolute.add(str(target), b"owned")
+    attacks.append(absolute)
+    for link in (str(outside), "../" * 12 + str(outside).lstrip("/")):
+        through = Tar()
+        through.link("door", link)
+        through.add("door/precious", b"owned")
+        through.add("door/new", b"owned")
+        attacks.append(through)
+    hard = Tar()
+    hard.link("hard", str(target), tarfile.LNKTYPE)
+    hard.add("hard", b"owned")
+    attacks.append(hard)
+    chained = Tar()
+    chained.link("a", ".")
+    chained.link("a/b", "..")
+    chained.link("a/b/c", "/")
+    chained.add("a/b/c" + str(target), b"owned")
+    attacks.append(chained)
+    programs = Tar()
+    programs.link("usr", "/usr")
+    programs.add("usr/bin/tar", b"owned")
+    attacks.append(programs)
+
+    tar_before = hashlib.sha256(Path("/usr/bin/tar").read_bytes()).digest()
+    for attack in attacks:
+        with contextlib.suppress(Failed):  # refused is as good as contained
+            store.discard(unpack(store, attack.bytes()).directory)
+        assert target.read_text() == "untouched"
+        assert target.stat().st_nlink == 1
+        assert [path.name for path in outside.iterdir()] == ["precious"]
+    assert hashlib.sha256(Path("/usr/bin/tar").read_bytes()).digest() == tar_before
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_layer_cannot_forge_overlayfs_own_attributes(store: ContentStore) -> None:
+    tar = Tar()
+    forged = {"SCHILY.xattr.trusted.overlay.redirect": "/other"}
+    tar.directory("d", pax_headers=forged)
+    unpacked = unpack(store, tar.bytes())
+    assert os.listxattr(unpacked.directory / "d") == []
+
+
+def test_what_is_no_tar_is_refused_and_leaves_nothing(store: ContentStore) -> None:
+    with pytest.raises(Failed) as caught:
+        unpack(store, b"this is not a tar archive" * 1000)
+    assert caught.value.code == "unpack-failed"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_an_empty_layer_is_a_layer(store: ContentStore) -> None:
+    for data in (bytes(1024), bytes(10240), b""):
+        unpacked = unpack(store, gzip.compress(data))
+        assert list(unpacked.directory.iterdir()) == []
+        assert unpacked.diff_id == "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def test_programs_and_mounts_of_the_jail_are_gone_afterwards(store: ContentStore) -> None:
+    before = Path("/proc/self/mountinfo").read_text()
+    unpack(store, Tar().bytes())
+    assert Path("/proc/self/mountinfo").read_text() == before
+    assert Path.cwd().exists()
+
+
+async def test_what_a_container_changed_looks_the_same_to_another_engine(
+    store: ContentStore, isolation: Isolation
+) -> None:
+    base = Tar()
+    for name in ("etc/passwd", "etc/group", "opt/app/old", "opt/app/data", "var/x"):
+        base.add(name, name.encode())
+    lower = unpack(store, base.bytes()).directory
+    place = store.root.parent / "run"
+    with overlay([lower], place) as (merged, upper):
+        change(merged)
+        seen = listing(merged)
+    layer = await adopt_layer(store, upper, "sha256:" + "0" * 64)
+    packed = b"".join(stream_layer(store.layer_dir(layer.chain_id)))
+    assert "sha256:" + hashlib.sha256(packed).hexdigest() == layer.diff_id
+    assert len(packed) == layer.blob.size_bytes
+    assert diff_of(store.layer_dir(layer.chain_id)).diff_id == layer.diff_id
+
+    # Here, where the directory itself became the layer …
+    with overlay([*store.lowers([layer]), lower], place / "again") as (merged, _):
+        assert listing(merged) == seen
+    # … and there, where the tar arrives.
+    other = unpack(store, packed)
+    assert other.diff_id == layer.diff_id
+    assert other.content_bytes == layer.size_bytes
+    with overlay([other.directory, lower], place / "elsewhere") as (merged, _):
+        assert listing(merged) == seen
+    # What was unpacked packs to the same bytes again.
+    assert diff_of(other.directory).diff_id == layer.diff_id
+
+
+def change(root: Path) -> None:
+    """What a build step may do to a tree."""
+    (root / "etc/group").unlink()
+    (root / "etc/passwd").write_text("changed")
+    subprocess.run(["rm", "-r", root / "opt/app"], check=True)
+    (root / "opt/app").mkdir()
+    (root / "opt/app/new").write_text("new")
+    (root / "bin").mkdir(mode=0o711)
+    (root / "bin/tool").write_bytes(b"\x7fELF" * 1000)
+    (root / "bin/tool").chmod(0o4755)
+    os.link(root / "bin/tool", root / "bin/alias")
+    (root / "bin/link").symlink_to("../etc/passwd")
+    os.setxattr(root / "bin/tool", "security.capability", CAPABILITY)
+    os.setxattr(root / "opt/app/new", "user.note", b"\x00\xff\n")
+    os.mkfifo(root / "var/fifo")
+    os.mknod(root / "var/zero", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    os.chown(root / "var/x", 70000, 5)
+    (root / ("deep/" * 30)).mkdir(parents=True)
+    (root / ("deep/" * 30) / "leaf").write_text("leaf")
+
+
+async def test_the_same_layer_twice_is_stored_once(store: ContentStore) -> None:
+    found: list[Layer] = []
+    for _ in range(2):
+        tree = store.begin_layer()
+        (tree / "file").write_text("x")
+        os.utime(tree / "file", (1, 1))
+        found.append(await adopt_layer(store, tree, ""))
+    assert found[0] == found[1]
+    assert len(store.layers()) == 1
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_directory_that_overlayfs_redirected_is_refused_rather_than_packed_wrong(
+    store: ContentStore,
+) -> None:
+    tree = store.begin_layer()
+    (tree / "moved").mkdir()
+    os.setxattr(tree / "moved", "trusted.overlay.redirect", b"old")
+    with pytest.raises(Failed) as caught:
+        diff_of(tree)
+    assert caught.value.code == "layer-incomplete"
