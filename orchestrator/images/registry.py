@@ -103,14 +103,21 @@ class Registry:
         raise problems[-1]
 
     async def _first(self, ask: Callable[[Transport], Awaitable[T]]) -> T:
-        """The first good answer. The registry's own refusal is the one that counts: a mirror need
-        not have everything."""
+        """The first good answer. The registry's own refusal is the one that counts, as a mirror
+        need not have everything; where it cannot be reached, it helps to know what mirrors said."""
+        said: list[str] = []
         for transport in self._transports[:-1]:
             try:
                 return await ask(transport)
-            except PystackError:
-                continue
-        return await ask(self._transports[-1])
+            except PystackError as problem:
+                said.append(problem.message)
+        try:
+            return await ask(self._transports[-1])
+        except Unavailable as problem:
+            message = "; ".join([problem.message, *said])
+            raise Unavailable(
+                message, code=problem.code, about=problem.about, hint=problem.hint
+            ) from problem
 
     async def _manifest(self, transport: Transport, wanted: str) -> Fetched:
         headers = {"Accept": ", ".join(ACCEPTED)}

@@ -173,6 +173,17 @@ async def test_a_mirror_serves_docker_hubs_names(
     )
 
 
+async def test_where_the_registry_is_out_of_reach_its_mirrors_answer_is_told_too(
+    hub: Registry, store: ContentStore, tmp_path: Path
+) -> None:
+    name = "127.0.0.1:9/pull/nowhere:1"
+    mirrored = RegistrySettings(mirrors=(hub.host,))
+    with pytest.raises(Unavailable) as caught:
+        await pull(name, store, settings_for(tmp_path, {"127.0.0.1:9": mirrored}))
+    assert caught.value.about == "127.0.0.1:9"
+    assert f"{hub.host} has no {name}" in caught.value.message
+
+
 async def test_the_registry_serves_what_its_mirror_lacks(
     registry: Registry,
     auth_registry: Registry,
