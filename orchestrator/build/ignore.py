@@ -14,6 +14,7 @@ from dataclasses import dataclass
 class _Rule:
     regex: re.Pattern[str]
     exception: bool
+    literal: str  # what the pattern begins with, up to its first wildcard
 
 
 class IgnoreRules:
@@ -21,7 +22,6 @@ class IgnoreRules:
 
     def __init__(self, patterns: list[str]) -> None:
         self._rules = [rule for rule in map(_rule, patterns) if rule is not None]
-        self.has_exceptions = any(rule.exception for rule in self._rules)
 
     def excludes(self, path: str) -> bool:
         """Whether path (relative to the context, with slashes) is hidden from the build."""
@@ -31,6 +31,15 @@ class IgnoreRules:
             if any(rule.regex.fullmatch(prefix) for prefix in prefixes):
                 return not rule.exception
         return False
+
+    def may_show_below(self, directory: str) -> bool:
+        """Whether an exception may bring back something below an excluded directory."""
+        below = f"{directory}/"
+        return any(
+            rule.literal.startswith(below) or below.startswith(rule.literal)
+            for rule in self._rules
+            if rule.exception
+        )
 
 
 def parse_ignore(text: str) -> IgnoreRules:
@@ -50,7 +59,10 @@ def _rule(pattern: str) -> _Rule | None:
         return None
     # A path that climbs ends at the context's root, as everything outside it does not exist.
     cleaned = posixpath.normpath("/" + pattern.lstrip("/")).lstrip("/")
-    return _Rule(re.compile(translate(cleaned), re.DOTALL), exception) if cleaned else None
+    if not cleaned:
+        return None
+    literal = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
+    return _Rule(re.compile(translate(cleaned), re.DOTALL), exception, literal)
 
 
 def translate(pattern: str) -> str:
