@@ -1,0 +1,122 @@
+"""Who has which name on which network: running containers only. Pure.
+
+Names are found without regard to case. On each network a container answers to its name, its
+aliases and its short id, and to each of them followed by the network's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.model.observed import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A container's presence on one network."""
+
+    container_id: str
+    container_name: str
+    endpoint: Endpoint
+
+
+@dataclass(slots=True)
+class _Zone:
+    """One network: by name, by address, and how often each name was asked for."""
+
+    names: dict[str, list[Entry]] = field(default_factory=dict)
+    addresses: dict[str, Entry] = field(default_factory=dict)
+
+
+class Directory:
+    """The names of every network."""
+
+    def __init__(self) -> None:
+        self._zones: dict[str, _Zone] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        self._turn = 0
+
+    def add(self, container_id: str, container_name: str, endpoints: Iterable[Endpoint]) -> None:
+        """Nothing; the container is known by these endpoints and no others."""
+        self.remove(container_id)
+        entries = [Entry(container_id, container_name, e) for e in endpoints]
+        self._entries[container_id] = entries
+        for entry in entries:
+            zone = self._zones.setdefault(entry.endpoint.network_id, _Zone())
+            for name in _spellings(entry.endpoint):
+                zone.names.setdefault(name, []).append(entry)
+            for address in (entry.endpoint.ipv4, entry.endpoint.ipv6):
+                if address:
+                    zone.addresses[address] = entry
+
+    def remove(self, container_id: str) -> None:
+        """Nothing; a container that is not known is no error."""
+        for entry in self._entries.pop(container_id, ()):
+            zone = self._zones[entry.endpoint.network_id]
+            for name in _spellings(entry.endpoint):
+                zone.names[name].remove(entry)
+                if not zone.names[name]:
+                    del zone.names[name]
+            for address in (entry.endpoint.ipv4, entry.endpoint.ipv6):
+                if zone.addresses.get(address) is entry:
+                    del zone.addresses[address]
+            if not zone.names and not zone.addresses:
+                del self._zones[entry.endpoint.network_id]
+
+    def lookup(self, network_ids: Iterable[str], name: str) -> list[Entry]:
+        """Everybody of that name on the first of the networks that knows it, each time another
+        one first."""
+        for network_id in network_ids:
+            zone = self._zones.get(network_id)
+            if zone is not None and (found := zone.names.get(name.lower())):
+                if len(found) == 1:
+                    return found
+                self._turn += 1
+                start = self._turn % len(found)
+                return found[start:] + found[:start]
+        return []
+
+    def name_of(self, network_ids: Iterable[str], address: str) -> str:
+        """The name of who has the address there, as NAME.NETWORK; "" where nobody has."""
+        for network_id in network_ids:
+            zone = self._zones.get(network_id)
+            if zone is not None and (entry := zone.addresses.get(address)):
+                return f"{entry.container_name}.{entry.endpoint.network_name}"
+        return ""
+
+    def peers(self, network_ids: Iterable[str], but: str) -> Mapping[str, tuple[str, ...]]:
+        """By address, the names that only this one container has, of everybody but `but`.
+
+        A name that several share is left out: whoever reads it from a file would always get the
+        same one, where the resolver takes them in turn.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for network_id in network_ids:
+            zone = self._zones.get(network_id, _Zone())
+            for entry in _entries(zone):
+                if entry.container_id == but:
+                    continue
+                names = [n for n in entry.endpoint.names if len(zone.names[n.lower()]) == 1]
+                for address in (entry.endpoint.ipv4, entry.endpoint.ipv6):
+                    if address:
+                        found[address] = tuple(names)
+        return found
+
+    def known(self) -> list[str]:
+        """The ids of all containers here."""
+        return list(self._entries)
+
+
+def _entries(zone: _Zone) -> Iterator[Entry]:
+    seen = set()
+    for entry in zone.addresses.values():
+        if entry.container_id not in seen:
+            seen.add(entry.container_id)
+            yield entry
+
+
+def _spellings(endpoint: Endpoint) -> Iterator[str]:
+    for name in dict.fromkeys(n.lower() for n in endpoint.names):
+        yield name
+        yield f"{name}.{endpoint.network_name.lower()}"

@@ -1,0 +1,241 @@
+"""The resolver at 127.0.0.11 inside containers, answered from the engine's event loop.
+
+Its sockets are opened in the container's network namespace by a thread that goes there, and then
+served here: one process answers for all. They are at ports the kernel chose; a rule in the
+container's namespace turns port 53 into them, so that the container can serve DNS itself at every
+address. The rule rewrites packets without connection tracking, which costs the container nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestrator.errors import Failed
+from orchestrator.network import dnswire
+from orchestrator.network.dnswire import Question
+from orchestrator.network.hosts import RESOLVER
+from orchestrator.network.namespace import enter, run_inside
+from orchestrator.network.nftables import Nftables, NftablesError
+from orchestrator.network.upstream import Upstream
+
+# So short that a replaced container is noticed at once by those that keep answers for their TTL.
+_TTL_S = 1
+_BATCH = 64
+_TCP_IDLE_S = 30.0
+_TCP_BACKLOG = 64
+_TABLE = "ip pystack_dns"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name means to one container: addresses in the order to give them in."""
+
+    ipv4: tuple[str, ...] = ()
+    ipv6: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one container may know.
+
+    `lookup` says what a name means, None for one that is not ours; `reverse` the name of an
+    address, or "". `servers` are asked about everything else; without any, everything else fails.
+    """
+
+    lookup: Callable[[str], Found | None]
+    reverse: Callable[[str], str]
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    view: View
+    udp: socket.socket
+    tcp: socket.socket
+
+
+class Names:
+    """The resolvers of all running containers. Use `open_names`."""
+
+    def __init__(self, nftables: Nftables, upstream: Upstream, tasks: TaskGroup) -> None:
+        self._nftables = nftables
+        self._upstream = upstream
+        self._tasks = tasks
+        self._services: dict[str, _Service] = {}
+
+    async def serve(self, container_id: str, pid: int, view: View) -> None:
+        """Nothing, once the resolver of the container answers. Raises: Failed."""
+        udp, tcp = await run_inside(pid, self._open)
+        self.stop(container_id)
+        service = _Service(view, udp, tcp)
+        self._services[container_id] = service
+        loop = asyncio.get_running_loop()
+        loop.add_reader(udp.fileno(), self._on_udp, service)
+        loop.add_reader(tcp.fileno(), self._on_tcp, service)
+
+    def stop(self, container_id: str) -> None:
+        """Nothing; a container that is not served is no error."""
+        service = self._services.pop(container_id, None)
+        if service is None:
+            return
+        loop = asyncio.get_running_loop()
+        for one in (service.udp, service.tcp):
+            loop.remove_reader(one.fileno())
+            one.close()
+
+    def stop_all(self) -> None:
+        """Nothing, once no resolver is served."""
+        for container_id in list(self._services):
+            self.stop(container_id)
+
+    def _open(self, namespace: int) -> tuple[socket.socket, socket.socket]:
+        """In a thread of its own: the sockets, bound inside, and the way from port 53 to them."""
+        enter(namespace)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            for one in (udp, tcp):
+                one.setblocking(False)
+                one.bind((RESOLVER, 0))
+            tcp.listen(_TCP_BACKLOG)
+            self._nftables.run_here(_redirect(udp.getsockname()[1], tcp.getsockname()[1]))
+        except (OSError, NftablesError) as error:
+            udp.close()
+            tcp.close()
+            raise Failed(
+                f"the container's name server cannot be opened: {error}",
+                code="names-failed",
+                about=RESOLVER,
+                hint="check that the kernel has nf_tables",
+            ) from error
+        return udp, tcp
+
+    # -- serving ---------------------------------------------------------------------------
+
+    def _on_udp(self, service: _Service) -> None:
+        # Bounded, so that one container that asks without end cannot hold up the loop.
+        for _ in range(_BATCH):
+            try:
+                packet, asker = service.udp.recvfrom(4096)
+            except OSError:  # nothing more, or an ICMP error about an earlier answer
+                return
+            answer = self._own_answer(service.view, packet, over_udp=True)
+            if answer is None:
+                self._tasks.start_soon(self._relay_udp, service, packet, asker)
+            elif answer:
+                _send(service.udp, answer, asker)
+
+    async def _relay_udp(self, service: _Service, packet: bytes, asker: tuple[str, int]) -> None:
+        answer = await self._upstream.ask(service.view.servers, packet)
+        room = dnswire.parse_question(packet).room
+        if service.udp.fileno() >= 0:
+            _send(service.udp, dnswire.truncated(answer, room), asker)
+
+    def _on_tcp(self, service: _Service) -> None:
+        try:
+            connection, _ = service.tcp.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        self._tasks.start_soon(self._converse, service, connection)
+
+    async def _converse(self, service: _Service, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with connection, suppress(OSError, EOFError):
+            while True:
+                with anyio.fail_after(_TCP_IDLE_S):
+                    size = int.from_bytes(await _exactly(loop, connection, 2), "big")
+                    packet = await _exactly(loop, connection, size)
+                answer = self._own_answer(service.view, packet, over_udp=False)
+                if answer is None:
+                    answer = await self._upstream.ask(service.view.servers, packet)
+                await loop.sock_sendall(connection, len(answer).to_bytes(2, "big") + answer)
+
+    def _own_answer(self, view: View, packet: bytes, *, over_udp: bool) -> bytes | None:
+        """The answer that needs nobody else; None where others are to be asked."""
+        try:
+            question = dnswire.parse_question(packet)
+        except dnswire.MalformedError:
+            return dnswire.refusal(packet, dnswire.FORMERR)
+        room = question.room if over_udp else 65535
+        answer = _answer(view, packet, question, room)
+        if answer is not None:
+            return answer
+        if not view.servers:
+            return dnswire.refusal(packet, dnswire.SERVFAIL)
+        if kept := self._upstream.remembered(view.servers, packet):
+            return dnswire.truncated(kept, room)
+        return None
+
+
+@asynccontextmanager
+async def open_names(nftables: Nftables, upstream: Upstream) -> AsyncGenerator[Names]:
+    """The resolvers, served while the block lasts."""
+    async with anyio.create_task_group() as tasks:
+        names = Names(nftables, upstream, tasks)
+        try:
+            yield names
+        finally:
+            names.stop_all()
+            tasks.cancel_scope.cancel()
+
+
+def _answer(view: View, packet: bytes, question: Question, room: int) -> bytes | None:
+    if not question.internet:
+        return None
+    if question.kind == dnswire.PTR:
+        name = view.reverse(dnswire.reverse_address(question.name))
+        data = [dnswire.name_data(name)] if name else []
+        return dnswire.reply(packet, question, data, _TTL_S, room=room) if name else None
+    found = view.lookup(question.name)
+    if found is None:
+        return None
+    match question.kind:
+        case dnswire.A | dnswire.ANY:
+            data = [socket.inet_aton(a) for a in found.ipv4]
+        case dnswire.AAAA:
+            data = [socket.inet_pton(socket.AF_INET6, a) for a in found.ipv6]
+        case _:
+            data = []
+    kind = dnswire.A if question.kind == dnswire.ANY else question.kind
+    return dnswire.reply(packet, question, data, _TTL_S, kind=kind, room=room)
+
+
+def _send(udp: socket.socket, answer: bytes, asker: tuple[str, int]) -> None:
+    with suppress(OSError):  # the asker is gone, or its queue is full: it asks again
+        udp.sendto(answer, asker)
+
+
+async def _exactly(loop: asyncio.AbstractEventLoop, connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = await loop.sock_recv(connection, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _redirect(udp_port: int, tcp_port: int) -> str:
+    """Commands that lead port 53 of our address to these ports, and answers back."""
+    rules: Sequence[str] = (
+        f"ip daddr {RESOLVER} udp dport 53 udp dport set {udp_port}",
+        f"ip daddr {RESOLVER} tcp dport 53 tcp dport set {tcp_port}",
+        f"ip saddr {RESOLVER} udp sport {udp_port} udp sport set 53",
+        f"ip saddr {RESOLVER} tcp sport {tcp_port} tcp sport set 53",
+    )
+    chain = f"{_TABLE} output"
+    lines = [
+        f"add table {_TABLE}",
+        f"add chain {chain} {{ type filter hook output priority raw; policy accept; }}",
+        f"flush chain {chain}",
+        *(f"add rule {chain} {rule}" for rule in rules),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,107 @@
+"""Networks under test: the real ones, with namespaces in place of containers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from orchestrator.engine.networks import Networks, open_networks
+from orchestrator.model.container import Attachment, ContainerSpec, PortBinding
+from orchestrator.model.events import Event
+from orchestrator.model.ids import new_id
+from orchestrator.model.observed import Container, State
+from orchestrator.settings import Settings
+from orchestrator.state.database import Database, open_database
+from tests.support.netns import Netns, command, netns
+
+
+@dataclass(slots=True)
+class World:
+    """The networks, and what they are made of."""
+
+    database: Database
+    settings: Settings
+    networks: Networks
+    stack: ExitStack
+    events: list[Event] = field(default_factory=list)
+
+    async def container(
+        self, name: str, *networks: str | Attachment, spec: ContainerSpec | None = None
+    ) -> tuple[Container, Netns]:
+        """A running container with this name, as the engine would start it."""
+        machine = self.stack.enter_context(netns())
+        draft = Container(
+            id=new_id(), name=name, spec=spec or ContainerSpec(image="i"), image_id="i",
+            created_at=0.0,
+        )  # fmt: skip
+        wished = [Attachment(network=n) if isinstance(n, str) else n for n in networks]
+        endpoints = self.networks.lease(draft, wished)
+        draft = replace(draft, endpoints=endpoints)
+        draft = replace(draft, ports=self.networks.choose_ports(draft))
+        self.database.containers.put(draft)
+        await self.networks.write_hosts(self.files(draft), draft)
+        await self.networks.connect(draft, machine.pid)
+        try:
+            await self.networks.publish(draft)
+        except BaseException:
+            await self.networks.withdraw(draft)
+            raise
+        state = State(status="running", pid=machine.pid)
+        return self.database.containers.put(replace(draft, state=state)), machine
+
+    async def stop(self, container: Container) -> None:
+        """The container, withdrawn and recorded as exited."""
+        await self.networks.withdraw(container)
+        self.database.containers.put(replace(container, state=State(status="exited")))
+
+    def files(self, container: Container) -> Path:
+        return self.settings.data_dir / "containers" / container.id
+
+
+def published(*bindings: PortBinding) -> ContainerSpec:
+    return ContainerSpec(image="i", ports=bindings)
+
+
+@asynccontextmanager
+async def world(place: Path) -> AsyncGenerator[World]:
+    """Networks with their state in `place`, restored from nothing; all of it is removed after."""
+    settings = Settings(
+        data_dir=place, run_dir=place, socket=place / "socket", log_file=place / "log"
+    )
+    events: list[Event] = []
+    with ExitStack() as stack, open_database(place / "state.db") as database:
+        stack.callback(_clear)
+        async with open_networks(database, settings, events.append) as networks:
+            await networks.restore([])
+            yield World(database, settings, networks, stack, events)
+
+
+def _clear() -> None:
+    for _, name in socket.if_nameindex():
+        if name.startswith("ps-") or name == "pystack0":
+            command("ip", "link", "delete", name)
+    command("nft", "delete", "table", "inet", "pystack")
+
+
+def greeted(client: socket.socket, server: socket.socket) -> str:
+    """The address that the server sees, once both have exchanged bytes; closes the connection."""
+    server.settimeout(10)
+    accepted, peer = server.accept()
+    with client, accepted:
+        accepted.settimeout(10)
+        client.sendall(b"ping")
+        assert accepted.recv(4) == b"ping"
+        accepted.sendall(b"pong")
+        assert client.recv(4) == b"pong"
+    return str(peer[0])
+
+
+def refused(machine: Netns, address: str, port: int) -> bool:
+    try:
+        machine.connect(address, port, timeout_s=0.5).close()
+    except OSError:
+        return True
+    return False
