@@ -19,10 +19,15 @@ need_packages() {
 }
 
 # Makes .venv from a lock file, with the checkout installed in it; quick when it is up to date.
+# An existing one that was made from any of the lock files named will do.
 need_venv() {
-    local lock=$1 python=${PYTHON:-python3} stamp
+    local lock python=${PYTHON:-python3} stamp
+    for lock in "$@"; do
+        stamp="$("$python" -V) $(cat "$lock" pyproject.toml | sha256sum)"
+        [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ] || return 0
+    done
+    lock=$1
     stamp="$("$python" -V) $(cat "$lock" pyproject.toml | sha256sum)"
-    [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ] || return 0
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
         echo "$("$python" -V) is too old: 3.11 or newer is needed (set PYTHON)" >&2
         return 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,3 @@ def identities(containers: list[dict[str, Any]]) -> set[tuple[str, str]]:
 def volumes(engine: EngineUnderTest) -> list[str]:
     answer = engine.request("GET", "/volumes")[1]
     return [v["Name"] for v in answer["Volumes"] or []]
-
-
-def test_no_interface_of_ours_is_here_before_an_engine_ran() -> None:
-    assert {name for _, name in socket.if_nameindex()} <= {"lo", "tap0"}

@@ -58,7 +58,8 @@ def enter() -> Isolation:
     The process that continues is a child: its parent stays behind as the reaper, which adopts
     every orphan of the tests and kills what is left when the session ends.
     """
-    reaper = _continue_below_a_reaper()
+    work_dir = Path(tempfile.mkdtemp(prefix="pystack-t-"))
+    reaper = _continue_below_a_reaper(work_dir)
     way_out = _outside_helper()
     if _libc.unshare(CLONE_NEWNS | CLONE_NEWNET):
         raise _os_error("unshare")
@@ -68,7 +69,6 @@ def enter() -> Isolation:
     for directory in ("/run/pystack", "/var/lib/pystack", "/etc/pystack"):
         if Path(directory).is_dir():
             _mount("tmpfs", directory, "tmpfs", 0)
-    work_dir = Path(tempfile.mkdtemp(prefix="pystack-t-"))
     _mount("tmpfs", str(work_dir), "tmpfs", 0)
     online = way_out.connect()
     if online and _resolver_is_loopback():
@@ -79,11 +79,8 @@ def enter() -> Isolation:
 
 
 def leave(isolation: Isolation) -> None:
-    """Ends the way out, and removes the directory that the host sees (empty there)."""
+    """Ends the way out; the rest goes with the process."""
     isolation.way_out.close()
-    _libc.umount2(str(isolation.work_dir).encode(), 2)
-    with contextlib.suppress(OSError):
-        isolation.work_dir.rmdir()
 
 
 class _Outside:
@@ -136,8 +133,9 @@ def _outside_helper() -> _Outside:
     return _Outside(process, ready_r, exit_w)
 
 
-def _continue_below_a_reaper() -> int:
-    """Forks; the child returns with the parent's pid, the parent reaps until the child ends."""
+def _continue_below_a_reaper(work_dir: Path) -> int:
+    """Forks; the child returns with the parent's pid, the parent reaps until the child ends, and
+    then removes `work_dir`, which is empty outside of the child's mount namespace."""
     if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise _os_error("prctl")
     parent = os.getpid()
@@ -159,6 +157,8 @@ def _continue_below_a_reaper() -> int:
             status = os.waitstatus_to_exitcode(code)
             break
     _kill_descendants(parent)
+    with contextlib.suppress(OSError):
+        work_dir.rmdir()
     os._exit(status if status >= 0 else 128 - status)
 
 
