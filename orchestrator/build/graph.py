@@ -44,7 +44,10 @@ class Graph:
 
     def stage_named(self, text: str) -> int | None:
         """The index of the stage that `--from=text` means; None where it means an image."""
-        return _index_of(text, self.names, len(self.names) + len(self.stages))
+        index = self.names.get(text.lower())
+        if index is None and text.isdecimal():
+            index = int(text)
+        return index if index in self.stages else None
 
 
 def build_graph(

@@ -17,11 +17,9 @@ _ALIASES = {
 }
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "bind": ("target", "source", "from", "readonly", "readwrite"),
-    "cache": (
-        "target", "source", "from", "id", "sharing", "mode", "uid", "gid", "readonly", "readwrite",
-    ),
+    "cache": ("target", "id", "sharing", "mode", "uid", "gid", "readonly", "readwrite"),
     "tmpfs": ("target", "size"),
-}  # fmt: skip
+}
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -40,6 +38,8 @@ def read_mount(text: str, where: Where) -> RunMount:
         raise where.unsupported(f"RUN --mount=type={kind}", "pass what it needs another way")
     if kind not in _KNOWN:
         raise where.invalid(f"--mount={text}: no mount type {kind}", "use bind, cache or tmpfs")
+    if kind == "cache" and values.keys() & {"from", "source"}:
+        raise where.unsupported("a cache mount that begins with content (from=)", "leave out from=")
     for key in values:
         if key not in _KNOWN[kind]:
             raise where.invalid(f"--mount={text}: a {kind} mount has no {key}")

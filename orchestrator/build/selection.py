@@ -90,7 +90,8 @@ def select_all(tree: Tree, source: str) -> Selection | None:
     entry = tree.find(source)
     if entry is None:
         return None
-    return Selection(tree=tree, items=tuple(_items(tree, entry, "")))
+    name = posixpath.basename(entry.path)
+    return Selection(tree=tree, items=tuple(_items(tree, entry, name)))
 
 
 def _items(tree: Tree, entry: Entry, name: str) -> Iterable[Item]:

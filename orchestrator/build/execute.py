@@ -1,0 +1,116 @@
+"""Operations performed: each makes the layer of its changes, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.build.archive import unpack
+from orchestrator.build.operations import CopyOperation, DirectoryOperation, RunOperation
+from orchestrator.build.runmounts import RunMounts
+from orchestrator.build.runner import Runner, Sandbox
+from orchestrator.build.selection import Selection
+from orchestrator.build.transfer import Placement, make_directory, place, place_tree
+from orchestrator.build.workspace import Workspace, Workspaces
+from orchestrator.errors import Failed
+from orchestrator.model.image import Layer
+from orchestrator.runtime.user import resolve_user
+
+_SHOWN_LINES = 20
+
+
+class Executor:
+    """Performs operations on top of finished layers; at most as many at a time as limiter says."""
+
+    def __init__(
+        self, workspaces: Workspaces, runner: Runner, limiter: anyio.CapacityLimiter
+    ) -> None:
+        self.workspaces = workspaces
+        self._runner = runner
+        self._limiter = limiter
+
+    async def make_directory(
+        self, layers: Sequence[Layer], operation: DirectoryOperation
+    ) -> Layer | None:
+        """The layer with the directory; None where it is there.  Raises: Failed."""
+
+        async def work(workspace: Workspace) -> None:
+            await to_thread.run_sync(make_directory, workspace.root, operation.path)
+
+        async with self._limiter:
+            return await self.workspaces.change(layers, work)
+
+    async def copy(
+        self, layers: Sequence[Layer], operation: CopyOperation, selection: Selection
+    ) -> Layer | None:
+        """The layer with the copied files.  Raises: Failed: no such user, something in the way."""
+
+        async def work(workspace: Workspace) -> None:
+            placement = await to_thread.run_sync(_placement, workspace.root, operation)
+            if selection.items or selection.documents:
+                await to_thread.run_sync(place, selection, operation.destination, placement)
+            for archive in selection.archives:
+                async with self.workspaces.directory() as directory:
+                    with selection.tree.open(archive) as file:
+                        await to_thread.run_sync(unpack, file, directory)
+                    await to_thread.run_sync(
+                        place_tree, directory, operation.destination, _unpacked(placement)
+                    )
+
+        async with self._limiter:
+            return await self.workspaces.change(layers, work)
+
+    async def run(
+        self,
+        layers: Sequence[Layer],
+        operation: RunOperation,
+        mounts: RunMounts,
+        sandbox: Sandbox,
+        emit: Callable[[str], None],
+    ) -> Layer | None:
+        """The layer of what the process changed.
+
+        Raises: Failed: code build-failed, when its exit code is not 0.
+        """
+
+        async def work(workspace: Workspace) -> None:
+            async with mounts.ready(operation) as ready:
+                ended = await self._runner.run(workspace, operation, ready, sandbox, emit)
+            if ended.exit_code != 0:
+                raise _run_failed(operation, ended.exit_code, ended.last_lines)
+
+        async with self._limiter:
+            return await self.workspaces.change(layers, work)
+
+
+def _placement(root: Path, operation: CopyOperation) -> Placement:
+    owner = None
+    if operation.owner:
+        user = resolve_user(root, operation.owner)
+        # A lone user name brings its own group; a lone number stands for both.
+        lone_number = operation.owner.isdecimal()
+        owner = (user.uid, user.uid if lone_number else user.gid)
+    return Placement(
+        root=root,
+        owner=owner,
+        mode=int(operation.mode, 8) if operation.mode else None,
+        keep_owner=bool(operation.origin),
+    )
+
+
+def _unpacked(placement: Placement) -> Placement:
+    """An archive's files keep the owners that the archive gives them."""
+    return Placement(root=placement.root, owner=placement.owner, keep_owner=True)
+
+
+def _run_failed(operation: RunOperation, exit_code: int, last_lines: Sequence[str]) -> Failed:
+    shown = "".join(f"\n  {line}" for line in last_lines[-_SHOWN_LINES:])
+    return Failed(
+        f"{operation.where}: {operation.text}: exit code {exit_code}{shown}",
+        code="build-failed",
+        about=str(operation.where),
+        hint="the steps before it are in the cache: mend this one and build again",
+    )
