@@ -29,8 +29,16 @@ _GROUP = "root:x:0:\ndaemon:x:1:\nwww-data:x:33:\nusers:x:100:www-data\nnogroup:
 def busybox(directory: Path) -> OciImage:
     """A busybox image of one layer, every applet a link in /bin, in `directory`."""
     layer = directory.with_suffix(".tar")
+    busybox_root(layer)
+    image = write_image(directory, [layer])
+    layer.unlink()
+    return image
+
+
+def busybox_root(path: Path) -> None:
+    """Writes the file tree of the busybox image to the tar `path`."""
     applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True)
-    with tarfile.open(layer, "w") as tar:
+    with tarfile.open(path, "w") as tar:
         for name in ("bin", "dev", "etc", "home", "proc", "root", "sys", "usr", "var", "var/www"):
             add_file(tar, name, type=tarfile.DIRTYPE, mode=0o755)
         add_file(tar, "tmp", type=tarfile.DIRTYPE, mode=0o1777)
@@ -40,9 +48,6 @@ def busybox(directory: Path) -> OciImage:
             add_file(tar, f"bin/{applet}", type=tarfile.SYMTYPE, linkname="busybox", mode=0o777)
         add_file(tar, "etc/passwd", _PASSWD.encode())
         add_file(tar, "etc/group", _GROUP.encode())
-    image = write_image(directory, [layer])
-    layer.unlink()
-    return image
 
 
 def debian(suite: str = "bookworm") -> OciImage:

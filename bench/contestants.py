@@ -1,0 +1,198 @@
+"""Who is measured: pystack, and Docker and Podman where they are installed.
+
+Each runs with data of its own on the same disk, in this process's namespaces. Whoever needs a
+daemon has it started and warm before the first measurement.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+START_S = 60.0
+
+
+class Contestant:
+    """One engine with its command line. `synced` says what reaches the disk before an answer."""
+
+    name = ""
+    synced = ""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.env = dict(os.environ)
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def available(self) -> str:
+        """ "" when it can run here, else why not."""
+        return ""
+
+    def command(self) -> list[str]:
+        """How its command line begins."""
+        raise NotImplementedError
+
+    def compose(self, file: Path) -> list[str]:
+        """The same for a stack file."""
+        return [*self.command(), "-f", str(file)]
+
+    def version(self) -> str:
+        return self.output(*self.command(), "--version").splitlines()[0]
+
+    def start(self) -> None:
+        """Starts its daemon, if it has one."""
+
+    def load(self, root: Path, name: str) -> None:
+        """Makes the tar of a file tree its image `name`."""
+        self.output(*self.command(), "import", str(root), name)
+
+    def stop(self) -> None:
+        if self.daemon and self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGTERM)
+            self.daemon.wait(timeout=60)
+
+    def output(self, *argv: str) -> str:
+        """What a command that must succeed printed."""
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def time(self, argv: Sequence[str]) -> float:
+        """The seconds that a command took, from its start to its end."""
+        begun = time.perf_counter()
+        self.output(*argv)
+        return time.perf_counter() - begun
+
+    def serve(self, argv: Sequence[str], ready: Callable[[], bool]) -> None:
+        """Starts a daemon and returns when it is ready."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "daemon.log").open("wb") as log:
+            self.daemon = subprocess.Popen(
+                argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
+            )
+        deadline = time.monotonic() + START_S
+        while not ready():
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                text = (self.directory / "daemon.log").read_text(errors="replace")
+                raise RuntimeError(f"{argv[0]} did not start:\n{text[-3000:]}")
+            time.sleep(0.05)
+
+    def succeeds(self, *argv: str) -> bool:
+        done = subprocess.run(argv, env=self.env, capture_output=True, check=False)
+        return done.returncode == 0
+
+
+class Pystack(Contestant):
+    name = "pystack"
+    synced = "records: SQLite, WAL, synchronous=NORMAL (no fsync per change)"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.env |= {
+            "PYSTACK_DATA_DIR": str(directory / "data"),
+            "PYSTACK_RUN_DIR": str(directory / "run"),
+            "PYSTACK_SOCKET": str(directory / "run/pystack.sock"),
+            "PYSTACK_SETTINGS": str(directory / "settings.toml"),
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def command(self) -> list[str]:
+        script = Path(sys.executable).with_name("pystack")
+        if script.exists():
+            return [str(script)]
+        return [sys.executable, "-m", "orchestrator.cli"]
+
+    def version(self) -> str:
+        return " ".join(self.output(*self.command(), "version").split())
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "settings.toml").write_text('cgroup_parent = "pystack-bench"\n')
+        status = [*self.command(), "engine", "status"]
+        self.serve([sys.executable, "-m", "orchestrator.daemon"], lambda: self.succeeds(*status))
+
+
+class Docker(Contestant):
+    name = "docker"
+    synced = "records: files and bolt databases, fsync per change"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.socket = f"unix://{directory}/docker.sock"
+        self.env["DOCKER_HOST"] = self.socket
+
+    def available(self) -> str:
+        if not shutil.which("dockerd") or not shutil.which("docker"):
+            return "not installed (apt-get install docker.io)"
+        return "" if self._compose() else "has no Compose (apt-get install docker-compose)"
+
+    def command(self) -> list[str]:
+        return ["docker"]
+
+    def compose(self, file: Path) -> list[str]:
+        return [*self._compose(), "-f", str(file)]
+
+    def version(self) -> str:
+        compose = self.output(*self._compose(), "version").splitlines()[0]
+        return f"{self.output('docker', '--version').strip()}; {compose}"
+
+    def start(self) -> None:
+        argv = ["dockerd", "--host", self.socket, "--data-root", str(self.directory / "data")]
+        argv += ["--exec-root", str(self.directory / "run")]
+        argv += ["--pidfile", str(self.directory / "dockerd.pid")]
+        self.serve(argv, lambda: self.succeeds("docker", "info"))
+
+    def _compose(self) -> list[str]:
+        if self.succeeds("docker", "compose", "version"):
+            return ["docker", "compose"]
+        return ["docker-compose"] if shutil.which("docker-compose") else []
+
+
+class Podman(Contestant):
+    name = "podman"
+    synced = "records: bolt or SQLite database, fsync per change"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.env["CONTAINERS_CONF"] = str(directory / "containers.conf")
+
+    def start(self) -> None:
+        """Has no daemon; its containers may not want higher limits than this process can give."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        names = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        limits = [
+            '"{}={}:{}"'.format(name, *resource.getrlimit(number)) for name, number in names.items()
+        ]
+        (self.directory / "containers.conf").write_text(
+            f"[containers]\ndefault_ulimits = [{', '.join(limits)}]\n"
+        )
+
+    def available(self) -> str:
+        if not shutil.which("podman"):
+            return "not installed (apt-get install podman)"
+        if not shutil.which("podman-compose"):
+            return "has no Compose (apt-get install podman-compose)"
+        return ""
+
+    def command(self) -> list[str]:
+        paths = {"--root": "data", "--runroot": "run", "--tmpdir": "tmp"}
+        return ["podman", *(f"{k}={self.directory / v}" for k, v in paths.items())]
+
+    def compose(self, file: Path) -> list[str]:
+        wrapper = self.directory / "podman"
+        if not wrapper.exists():
+            wrapper.parent.mkdir(parents=True, exist_ok=True)
+            wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
+            wrapper.chmod(0o755)
+        return ["podman-compose", "--podman-path", str(wrapper), "-f", str(file)]
+
+
+CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, Podman)

@@ -1,0 +1,43 @@
+"""What is measured: each entry does one thing with one contestant and says how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench.contestants import Contestant
+
+IMAGE = "localhost/bench/busybox:1"
+SERVICES = 20
+
+Entry = Callable[[Contestant, Path], Mapping[str, float]]
+
+
+def run_true(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
+    """A container that does nothing, from the image to its removal."""
+    return {
+        "run --rm busybox true": contestant.time(
+            [*contestant.command(), "run", "--rm", IMAGE, "true"]
+        )
+    }
+
+
+def up_and_down(contestant: Contestant, directory: Path) -> Mapping[str, float]:
+    """Twenty services on one network, started and removed. They end by SIGKILL at once, so no
+    grace period is measured."""
+    project = directory / "twenty"
+    project.mkdir(parents=True, exist_ok=True)
+    file = project / "compose.yaml"
+    service = f"image: {IMAGE}, command: [sleep, '1000'], stop_signal: SIGKILL"
+    lines = [f"  s{number}: {{{service}}}" for number in range(1, SERVICES + 1)]
+    file.write_text("\n".join(['version: "3"', "services:", *lines, ""]))
+    compose = contestant.compose(file)
+    up_s = contestant.time([*compose, "up", "-d"])
+    running = contestant.output(*contestant.command(), "ps", "-q").split()
+    if len(running) != SERVICES:
+        raise RuntimeError(f"{contestant.name}: {len(running)} of {SERVICES} services run")
+    down_s = contestant.time([*compose, "down"])
+    return {f"up -d of {SERVICES} services": up_s, f"down of {SERVICES} services": down_s}
+
+
+ENTRIES: Mapping[str, Entry] = {"run": run_true, "up": up_and_down}
