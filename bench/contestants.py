@@ -7,7 +7,6 @@ daemon has it started and warm before the first measurement.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -159,21 +158,6 @@ class Docker(Contestant):
 class Podman(Contestant):
     name = "podman"
     synced = "records: bolt or SQLite database, fsync per change"
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.env["CONTAINERS_CONF"] = str(directory / "containers.conf")
-
-    def start(self) -> None:
-        """Has no daemon; its containers may not want higher limits than this process can give."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        names = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-        limits = [
-            '"{}={}:{}"'.format(name, *resource.getrlimit(number)) for name, number in names.items()
-        ]
-        (self.directory / "containers.conf").write_text(
-            f"[containers]\ndefault_ulimits = [{', '.join(limits)}]\n"
-        )
 
     def available(self) -> str:
         if not shutil.which("podman"):
