@@ -178,12 +178,10 @@ class Solver:
         except Failed as error:
             if error.code == "build-failed":
                 raise
-            raise Failed(
-                f"{operation.where}: {operation.text}: {error.message}",
-                code=error.code,
-                about=str(operation.where),
-                hint=error.hint,
-            ) from error
+            raise _failed(operation, error.message, error.code, error.hint) from error
+        except OSError as error:
+            hint = "check the file, and that the disk has room"
+            raise _failed(operation, str(error), "build-step-failed", hint) from error
 
     async def _run(self, layers: Sequence[Layer], operation: RunOperation, step: str) -> CachedStep:
         key = step_key(_top(layers), operation, await self._mounts.contents(operation))
@@ -272,6 +270,11 @@ class Solver:
 
     def _tell(self, step: str, detail: str) -> None:
         self._report(Progress(subject=self._plan.subject, step=step, detail=detail))
+
+
+def _failed(operation: Operation, problem: str, code: str, hint: str) -> Failed:
+    where = str(operation.where)
+    return Failed(f"{where}: {operation.text}: {problem}", code=code, about=where, hint=hint)
 
 
 def _top(layers: Sequence[Layer]) -> str:

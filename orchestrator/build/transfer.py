@@ -194,7 +194,8 @@ def _remember(placement: Placement, directory: Path) -> None:
 def _copy_data(source: int, target: int, size: int) -> None:
     left = size
     while left > 0:
-        copied = os.copy_file_range(source, target, left)
+        # Not copy_file_range: it refuses to cross from one filesystem to an overlay.
+        copied = os.sendfile(target, source, size - left, left)
         if copied == 0:
             break
         left -= copied
