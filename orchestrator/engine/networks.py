@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container, Endpoint, Network
 from orchestrator.network import hosts, ipam, leasing, ports
 from orchestrator.network.directory import Directory
-from orchestrator.network.dns import Names, open_names
+from orchestrator.network.dns import Names
 from orchestrator.network.driver import (
     DEFAULT_BRIDGE,
     NetworkDriver,
@@ -34,7 +34,7 @@ from orchestrator.network.driver import (
     veth_name,
 )
 from orchestrator.network.firewall import Firewall
-from orchestrator.network.forward import Relays, open_relays
+from orchestrator.network.forward import Relays
 from orchestrator.network.ipam import Net4
 from orchestrator.network.leasing import DEFAULT_NETWORK, HOST_BINDING, Taken
 from orchestrator.network.naming import Naming, hostname
@@ -401,6 +401,7 @@ class Networks:
     def close(self) -> None:
         """Nothing; what only a running engine serves ends, what the kernel serves goes on."""
         self._publisher.close()
+        self._names.stop_all()
 
     async def _serve_again(self, container: Container) -> None:
         """The container's resolver, which ended with the last engine. A container that has just
@@ -490,19 +491,25 @@ class Networks:
 async def open_networks(
     database: Database, settings: Settings, emit: Callable[[Event], None]
 ) -> AsyncGenerator[Networks]:
-    """The networks, with drivers that serve while the block lasts."""
+    """The networks, with drivers that serve while the block lasts. What the kernel serves goes on
+    after it."""
     nftables = Nftables()
-    async with AsyncExitStack() as stack:
-        stack.callback(nftables.close)
-        names = await stack.enter_async_context(open_names(nftables, Upstream()))
-        relays = await stack.enter_async_context(open_relays())
+    async with anyio.create_task_group() as tasks:
         networks = Networks(
-            database, NetworkDriver(), Firewall(nftables), names, relays, settings, emit
+            database,
+            NetworkDriver(),
+            Firewall(nftables),
+            Names(nftables, Upstream(), tasks),
+            Relays(tasks),
+            settings,
+            emit,
         )
         try:
             yield networks
         finally:
             networks.close()
+            nftables.close()
+            tasks.cancel_scope.cancel()
 
 
 def _check_name(name: str, driver: str) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -62,7 +62,7 @@ class _Service:
 
 
 class Names:
-    """The resolvers of all running containers. Use `open_names`."""
+    """The resolvers of all running containers; `tasks` is where forwarded questions wait."""
 
     def __init__(self, nftables: Nftables, upstream: Upstream, tasks: TaskGroup) -> None:
         self._nftables = nftables
@@ -173,18 +173,6 @@ class Names:
         if kept := self._upstream.remembered(view.servers, packet):
             return dnswire.truncated(kept, room)
         return None
-
-
-@asynccontextmanager
-async def open_names(nftables: Nftables, upstream: Upstream) -> AsyncGenerator[Names]:
-    """The resolvers, served while the block lasts."""
-    async with anyio.create_task_group() as tasks:
-        names = Names(nftables, upstream, tasks)
-        try:
-            yield names
-        finally:
-            names.stop_all()
-            tasks.cancel_scope.cancel()
 
 
 def _answer(view: View, packet: bytes, question: Question, room: int) -> bytes | None:

@@ -6,8 +6,10 @@ Everything here is idempotent: what exists already is fine, what is gone already
 from __future__ import annotations
 
 import errno
+import fcntl
 import ipaddress
 import socket
+import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ BRIDGE_PREFIX = "ps-"
 DEFAULT_BRIDGE = "pystack0"
 VETH_PREFIX = "psv"
 _DEFAULT_MTU = 1500
+_SIOCGIFMTU = 0x8921
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +119,15 @@ def _attach(namespace: int, plugs: Sequence[Plug]) -> None:
         _do(outside, again)
         _do(
             outside,
-            [
-                request
-                for plug in plugs
-                for request in (netlink.no_link_local(plug.veth), netlink.link_up(plug.veth))
-            ],
+            [request for plug in plugs for request in _port(plug.veth)],
         )
     enter(namespace)
     with Netlink() as inside:
         _do(inside, [netlink.link_up("lo"), *_configuration(plugs)])
+
+
+def _port(veth: str) -> tuple[Request, ...]:
+    return netlink.no_link_local(veth), netlink.hairpin(veth), netlink.link_up(veth)
 
 
 def _plug_again(plugs: Sequence[Plug]) -> None:
@@ -191,7 +194,11 @@ def _index(name: str) -> int:
 
 
 def _link_mtu(name: str) -> int:
-    return int(Path(f"/sys/class/net/{name}/mtu").read_text())
+    # Not through /sys, which may be that of another network namespace.
+    request = struct.pack("16si12x", name.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFMTU, request)
+    return int(struct.unpack_from("16si", answer)[1])
 
 
 def _host_mtu(link: Netlink) -> int:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,7 +25,7 @@ _SPLICE_F_MOVE, _SPLICE_F_NONBLOCK = 1, 2
 
 
 class Relays:
-    """The relays of all containers. Use `open_relays`."""
+    """The relays of all containers; `tasks` is where connections live."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
@@ -75,16 +74,6 @@ class Relays:
                     async with anyio.create_task_group() as ways:
                         ways.start_soon(_pump, client, server)
                         ways.start_soon(_pump, server, client)
-
-
-@asynccontextmanager
-async def open_relays() -> AsyncGenerator[Relays]:
-    """The relays, served while the block lasts."""
-    async with anyio.create_task_group() as tasks:
-        try:
-            yield Relays(tasks)
-        finally:
-            tasks.cancel_scope.cancel()
 
 
 async def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -24,6 +24,7 @@ IFF_UP = 0x1
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 18, 26, 28
+IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE = 4, 5, 4
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFLA_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE = 8, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD = 1, 2, 4, 8, 0x02
@@ -123,6 +124,21 @@ def port_of(name: str, bridge: int) -> Request:
     """Makes a link a port of the bridge, and brings it up."""
     body = link(attribute(IFLA_IFNAME, name), attribute(IFLA_MASTER, bridge), up=True)
     return Request(SETLINK, 0, body, f"link {name} into its bridge")
+
+
+def hairpin(name: str) -> Request:
+    """Lets a bridge port send back what it received: with br_netfilter, a container's connection
+    to its own published port never leaves the bridge."""
+    body = link(
+        attribute(IFLA_IFNAME, name),
+        nested(
+            IFLA_LINKINFO,
+            attribute(IFLA_INFO_SLAVE_KIND, "bridge"),
+            nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1")),
+        ),
+    )
+    # Only NEWLINK changes what belongs to a port; without CREATE it makes nothing.
+    return Request(NEWLINK, 0, body, f"hairpin of {name}")
 
 
 def no_link_local(name: str) -> Request:
