@@ -17,7 +17,7 @@ def test_the_demo_runs_the_quickstart_and_shows_what_it_answered(
     # Without the tests' mirror: the demo makes its base images itself where no registry answers.
     (place.directory / "settings.toml").write_text(f'cgroup_parent = "{place.cgroup_parent}"\n')
     text = demo(place)
-    assert re.search(r"http://127\.0\.0\.1:8000/ answers: .*visited: \d+", text), text
+    assert re.search(r"http://127\.0\.0\.1:8080/ answers: .*visited \d+ times", text), text
     assert "./demo down" in text
     text = demo(place, "down")
     place.start()
