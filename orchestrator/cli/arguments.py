@@ -1,0 +1,29 @@
+"""Argument types that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli.units import seconds_of
+
+
+def seconds(text: str) -> float:
+    """A duration in seconds: `10`, `1m30s`; argparse's error where it is none."""
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def moment(text: str, now: float) -> str:
+    """The Unix time that `--since 10m`, `--since 2026-01-31T10:00:00` or `--since 1700000000` mean.
+
+    Raises: ValueError: it is none of these.
+    """
+    if text.replace(".", "", 1).isdigit():
+        return text
+    if "-" not in text:
+        return f"{now - seconds_of(text):.6f}"
+    from datetime import datetime  # noqa: PLC0415
+
+    return f"{datetime.fromisoformat(text).astimezone().timestamp():.6f}"

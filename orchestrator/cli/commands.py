@@ -1,0 +1,209 @@
+"""The commands by name, and the one rule that says which of its meanings a name has.
+
+Docker and Compose share names: `ps` lists containers, or the containers of a stack. The rule:
+
+1. After `pystack compose`, or with an option that chooses a stack (`-f`, `-p`, `--profile` … before
+   the command; their long names after it), the command is about the stack.
+2. A name that only one side has means that.
+3. `ps` and `images` list everything the engine has.
+4. Every other shared name (`logs stop start restart build pull`) is about the containers, images
+   or paths it is given; a name that no container has is looked for among the services of the
+   stack file in scope. Given none, it is about the stack whose file is found upwards.
+
+Modules are named here and imported only when their command runs, so that `ps` does not pay for
+`up`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.cli.options import (
+    LONG_OPTIONS,
+    Parser,
+    StackOptions,
+    UsageError,
+    add_stack_arguments,
+    stack_options_of,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchestrator.cli.command import Command
+
+
+class Entry(NamedTuple):
+    """Where a command lives (`module:key` under orchestrator.cli) and what it does in a few words."""
+
+    place: str
+    summary: str
+
+
+STACK: Mapping[str, Entry] = {
+    "up": Entry("stack.up:up", "Make the stack run as its file says, and follow its logs"),
+    "down": Entry("stack.down:down", "Stop the stack and remove its containers and networks"),
+    "plan": Entry("stack.up:plan", "Show what up would do"),
+    "ps": Entry("stack.ps:ps", "List the stack's containers"),
+    "logs": Entry("stack.logs:logs", "Show the output of the stack's services"),
+    "stop": Entry("stack.lifecycle:stop", "Stop the stack or some of its services"),
+    "start": Entry("stack.lifecycle:start", "Start the stack or some of its services again"),
+    "restart": Entry("stack.lifecycle:restart", "Restart the stack or some of its services"),
+    "build": Entry("stack.images:build", "Build the images of the stack's services"),
+    "pull": Entry("stack.images:pull", "Pull the images of the stack's services"),
+    "images": Entry("stack.images:images", "List the images of the stack's containers"),
+    "config": Entry("stack.config:config", "Check the stack file and print what it means"),
+    "ls": Entry("stack.ls:ls", "List the stacks"),
+}
+DOCKER: Mapping[str, Entry] = {
+    "run": Entry("container.run:run", "Create and run a container from an image"),
+    "create": Entry("container.run:create", "Create a container from an image"),
+    "ps": Entry("container.ps:ps", "List containers"),
+    "logs": Entry("container.logs:logs", "Show the output of a container"),
+    "start": Entry("container.lifecycle:start", "Start containers"),
+    "stop": Entry("container.lifecycle:stop", "Stop containers"),
+    "restart": Entry("container.lifecycle:restart", "Restart containers"),
+    "kill": Entry("container.lifecycle:kill", "Send a signal to containers"),
+    "rm": Entry("container.lifecycle:rm", "Remove containers"),
+    "wait": Entry("container.lifecycle:wait", "Wait for containers to end, and print exit codes"),
+    "pull": Entry("image.pull:pull", "Pull an image from a registry"),
+    "images": Entry("image.images:images", "List images"),
+    "rmi": Entry("image.images:rmi", "Remove images"),
+    "build": Entry("image.build:build", "Build an image from a Dockerfile"),
+    "load": Entry("image.archive:load", "Load images from an archive"),
+    "import": Entry("image.archive:import", "Make an image from the tar of a file tree"),
+    "events": Entry("system:events", "Show what happens, as it happens"),
+    "version": Entry("system:version", "Show the versions of the command line and the engine"),
+    "info": Entry("system:info", "Show what the engine is and how it works here"),
+}
+GROUPS: Mapping[str, Mapping[str, Entry]] = {
+    "container": {
+        "ls": DOCKER["ps"],
+        **{
+            name: DOCKER[name]
+            for name in (
+                "run", "create", "ps", "logs", "start", "stop", "restart", "kill", "rm", "wait",
+            )
+        },
+    },
+    "image": {
+        "ls": DOCKER["images"],
+        "rm": DOCKER["rmi"],
+        **{name: DOCKER[name] for name in ("pull", "build", "load", "import")},
+    },
+    "network": {"ls": Entry("network:ls", "List networks")},
+    "volume": {
+        "ls": Entry("volume:ls", "List volumes"),
+        "rm": Entry("volume:rm", "Remove volumes"),
+    },
+    "system": {name: DOCKER[name] for name in ("events", "info")},
+    "engine": {
+        "start": Entry("daemon:start", "Start the engine"),
+        "stop": Entry("daemon:stop", "Stop the engine; containers go on"),
+        "status": Entry("daemon:status", "Say whether the engine runs"),
+        "logs": Entry("daemon:logs", "Show the engine's log"),
+        "run": Entry("daemon:run", "Be the engine, in the foreground"),
+        "units": Entry("daemon:units", "Print or install systemd units for starting at boot"),
+    },
+}  # fmt: skip
+
+_LISTS = ("ps", "images")
+
+
+class Chosen(NamedTuple):
+    """A command with its arguments parsed, and the options that chose its stack."""
+
+    command: Command
+    args: argparse.Namespace
+    options: StackOptions
+
+
+def choose(words: Sequence[str], options: StackOptions, *, compose: bool) -> Chosen:
+    """The command that `words` mean.
+
+    Raises: UsageError: there is no such command, or its arguments are wrong.
+    """
+    name, rest = words[0], list(words[1:])
+    if name in GROUPS and not compose:
+        return _member(name, rest, options)
+    if name not in STACK and name not in DOCKER:
+        raise UsageError(f"unknown command {name!r}{_nearest(name)}", "pystack --help lists them")
+    about_stack = compose or options.chosen or _has_stack_option(rest)
+    if name in STACK and (about_stack or name not in DOCKER):
+        return _parsed(name, STACK[name], rest, options, about_stack=True)
+    if name not in DOCKER:
+        raise AssertionError(name)
+    if compose:
+        raise UsageError(f"compose has no command {name!r}{_nearest(name)}")
+    if name not in STACK or name in _LISTS:
+        return _parsed(name, DOCKER[name], rest, options, about_stack=False)
+    return _by_its_names(name, rest, options)
+
+
+def load(entry: Entry) -> Command:
+    """The command itself; imports its module."""
+    module, _, key = entry.place.partition(":")
+    commands: Mapping[str, Command] = importlib.import_module(
+        f"orchestrator.cli.{module}"
+    ).COMMANDS
+    return commands[key]
+
+
+def _by_its_names(name: str, rest: list[str], options: StackOptions) -> Chosen:
+    """Rule 4: Docker's meaning with names, the stack's without.
+
+    Arguments that only the stack's form has (`logs --no-color`) also speak for the stack.
+    """
+    try:
+        docker = _parsed(name, DOCKER[name], rest, options, about_stack=False)
+    except UsageError as error:
+        try:
+            return _parsed(name, STACK[name], rest, options, about_stack=True)
+        except UsageError:
+            raise error from None
+    if getattr(docker.args, docker.command.names):
+        return docker
+    return _parsed(name, STACK[name], rest, options, about_stack=True)
+
+
+def _member(group: str, rest: list[str], options: StackOptions) -> Chosen:
+    members = GROUPS[group]
+    if rest and rest[0] in members:
+        entry = members[rest[0]]
+        return _parsed(f"{group} {rest[0]}", entry, rest[1:], options, about_stack=False)
+    usage = f"usage: pystack {group} {{{','.join(members)}}}"
+    if not rest or rest[0] in ("-h", "--help"):
+        raise UsageError(f"{group} needs a command", usage)
+    raise UsageError(f"unknown command '{group} {rest[0]}'", usage)
+
+
+def _parsed(
+    name: str, entry: Entry, rest: list[str], options: StackOptions, *, about_stack: bool
+) -> Chosen:
+    command = load(entry)
+    parser = Parser(prog=f"pystack {name}", description=entry.summary, allow_abbrev=False)
+    command.arguments(parser)
+    if about_stack:
+        add_stack_arguments(parser, short=command.short_options)
+    args = parser.parse_args(rest)
+    if about_stack:
+        options.add(stack_options_of(args))
+    return Chosen(command, args, options)
+
+
+def _has_stack_option(rest: Sequence[str]) -> bool:
+    for word in rest:
+        if word == "--":
+            return False
+        if word.partition("=")[0] in LONG_OPTIONS:
+            return True
+    return False
+
+
+def _nearest(name: str) -> str:
+    import difflib  # noqa: PLC0415
+
+    near = difflib.get_close_matches(name, {*STACK, *DOCKER, *GROUPS}, n=1)
+    return f": did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""Commands about containers, as Docker has them."""

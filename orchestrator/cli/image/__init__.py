@@ -1,0 +1,1 @@
+"""Commands about images, as Docker has them."""

@@ -1,0 +1,128 @@
+"""The entry point: words to a command, errors to exit codes.
+
+Exit codes: the command's own, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C, 141 for
+a reader of stdout that went away (128 + SIGPIPE, as any other program's).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from orchestrator.cli.commands import DOCKER, GROUPS, STACK, choose
+from orchestrator.cli.options import UsageError, split_options
+from orchestrator.cli.session import Session
+from orchestrator.errors import PystackError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    try:
+        code = _run(sys.argv[1:] if words is None else words)
+        sys.stdout.flush()
+    except SystemExit as end:  # argparse, after --help
+        return end.code if isinstance(end.code, int) else EXIT_ERROR
+    except UsageError as error:
+        _complain(error.message)
+        if error.usage:
+            print(f"  {error.usage}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: give it a place that takes everything.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except PystackError as error:
+        _debug()
+        _report(error)
+        return EXIT_ERROR
+    except OSError as error:
+        _debug()
+        _complain(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+        return EXIT_ERROR
+    except Exception as error:
+        _debug()
+        _complain(f"this is a bug in pystack: {type(error).__name__}: {error}")
+        print("  set PYSTACK_DEBUG=1 to see where", file=sys.stderr)
+        return EXIT_ERROR
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    options, rest = split_options(words)
+    compose = bool(rest) and rest[0] == "compose"
+    if compose:
+        more, rest = split_options(rest[1:])
+        options.add(more)
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if rest else EXIT_USAGE
+    if rest[0] in ("-v", "--version"):
+        rest = ["version"]
+    if rest[0].startswith("-"):
+        raise UsageError(f"unknown option {rest[0]}", "pystack [-f FILE] [-p NAME] COMMAND …")
+    chosen = choose(rest, options, compose=compose)
+    return chosen.command.run(Session(chosen.options), chosen.args)
+
+
+def _help() -> str:
+    lines = [
+        "usage: pystack [-f FILE]… [-p NAME] [--project-directory DIR] [--env-file FILE]…",
+        "               [--profile NAME]… COMMAND …",
+        "",
+        "Run multi-container applications from one stack file, without Docker.",
+    ]
+    sections = [
+        ("Stacks", {name: entry.summary for name, entry in STACK.items()}),
+        (
+            "Containers and images",
+            {name: entry.summary for name, entry in DOCKER.items()},
+        ),
+        (
+            "Groups",
+            {name: ", ".join(members) for name, members in GROUPS.items()},
+        ),
+    ]
+    for title, entries in sections:
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<10} {summary}" for name, summary in entries.items()]
+    lines += [
+        "",
+        "A name in both lists is about the stack with -f or -p, after `pystack compose`, or when",
+        "it is given nothing; else it is about the containers or images it is given.",
+        "pystack COMMAND --help shows a command's arguments.",
+    ]
+    return "\n".join(lines)
+
+
+def _report(error: PystackError) -> None:
+    if error.code == "stack-invalid":
+        # Its lines begin with file:line:column, so that editors can jump there.
+        print(error.message, file=sys.stderr)
+    else:
+        _complain(error.message)
+    if error.hint:
+        for line in error.hint.splitlines():
+            print(f"  {line}", file=sys.stderr)
+
+
+def _complain(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+
+
+def _debug() -> None:
+    if os.environ.get("PYSTACK_DEBUG") == "1":
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The options before a command, which choose a stack, and the parser of those after it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; `usage` is the line that says how it is written."""
+
+    def __init__(self, message: str, usage: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, self.format_usage().strip())
+
+
+@dataclass(slots=True)
+class StackOptions:
+    """Which stack a command is about, as far as the command line says."""
+
+    file: list[str] = field(default_factory=list)
+    project_name: str = ""
+    project_directory: str = ""
+    env_file: list[str] = field(default_factory=list)
+    profile: list[str] = field(default_factory=list)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether anything was said, which makes a command one about a stack."""
+        return bool(
+            self.file
+            or self.project_name
+            or self.project_directory
+            or self.env_file
+            or self.profile
+        )
+
+    def add(self, other: StackOptions) -> None:
+        """Take what `other` says on top; its scalars win."""
+        self.file += other.file
+        self.env_file += other.env_file
+        self.profile += other.profile
+        self.project_name = other.project_name or self.project_name
+        self.project_directory = other.project_directory or self.project_directory
+
+
+_VALUES = {
+    "-f": "file",
+    "--file": "file",
+    "-p": "project_name",
+    "--project-name": "project_name",
+    "--project-directory": "project_directory",
+    "--env-file": "env_file",
+    "--profile": "profile",
+}
+LONG_OPTIONS = frozenset(name for name in _VALUES if name.startswith("--"))
+
+
+def split_options(words: Sequence[str]) -> tuple[StackOptions, list[str]]:
+    """The stack options that `words` begin with, and the rest: the command and its words.
+
+    An unknown option stays where it is, so that the rest begins with it.
+    Raises: UsageError: an option lacks its value.
+    """
+    options = StackOptions()
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        name, value = rest[0], None
+        if name.startswith("--") and "=" in name:
+            name, _, value = name.partition("=")
+        elif not name.startswith("--") and len(name) > 2:
+            name, value = name[:2], name[2:].removeprefix("=")
+        if name not in _VALUES:
+            break
+        rest.pop(0)
+        if value is None:
+            if not rest:
+                raise UsageError(f"option {name} needs a value")
+            value = rest.pop(0)
+        _set(options, _VALUES[name], value)
+    return options, rest
+
+
+def _set(options: StackOptions, key: str, value: str) -> None:
+    present = getattr(options, key)
+    if isinstance(present, list):
+        present.append(value)
+    else:
+        setattr(options, key, value)
+
+
+def add_stack_arguments(parser: argparse.ArgumentParser, *, short: bool = False) -> None:
+    """Accept the stack options after the command too: `up -f stack.yml`.
+
+    Only long names unless `short`, because `-f` is `--follow` to logs and `-p` a port to run.
+    """
+    group = parser.add_argument_group("which stack")
+
+    def names(*every: str) -> list[str]:
+        return [name for name in every if short or name.startswith("--")]
+
+    group.add_argument(
+        *names("-f", "--file"),
+        action="append",
+        default=[],
+        dest="stack_file",
+        metavar="FILE",
+        help="the stack file; may be repeated",
+    )
+    group.add_argument(
+        *names("-p", "--project-name"),
+        default="",
+        dest="stack_project_name",
+        metavar="NAME",
+        help="the stack's name",
+    )
+    group.add_argument(
+        "--project-directory",
+        default="",
+        dest="stack_project_directory",
+        metavar="DIR",
+        help="where relative paths begin",
+    )
+    group.add_argument(
+        "--env-file",
+        action="append",
+        default=[],
+        dest="stack_env_file",
+        metavar="FILE",
+        help="variables for the stack file",
+    )
+    group.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        dest="stack_profile",
+        metavar="NAME",
+        help="a profile to enable",
+    )
+
+
+def stack_options_of(args: argparse.Namespace) -> StackOptions:
+    """What `add_stack_arguments` has parsed."""
+    return StackOptions(
+        file=args.stack_file,
+        project_name=args.stack_project_name,
+        project_directory=args.stack_project_directory,
+        env_file=args.stack_env_file,
+        profile=args.stack_profile,
+    )

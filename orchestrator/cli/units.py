@@ -1,0 +1,63 @@
+"""Ages, sizes and durations as people read and write them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+
+
+def age(seconds: float) -> str:
+    """A duration in words, as Docker's go-units `HumanDuration` says it: `3 minutes`."""
+    whole = int(seconds)
+    minutes, hours = whole // _MINUTE, round(seconds / _HOUR)
+    steps = (
+        (whole < 1, "Less than a second"),
+        (whole == 1, "1 second"),
+        (whole < _MINUTE, f"{whole} seconds"),
+        (minutes == 1, "About a minute"),
+        (minutes < 60, f"{minutes} minutes"),
+        (hours == 1, "About an hour"),
+        (hours < 48, f"{hours} hours"),
+        (hours < 24 * 7 * 2, f"{hours // 24} days"),
+        (hours < 24 * 30 * 2, f"{hours // 24 // 7} weeks"),
+        (hours < 24 * 365 * 2, f"{hours // 24 // 30} months"),
+        (True, f"{hours // 24 // 365} years"),
+    )
+    return next(text for applies, text in steps if applies)
+
+
+def size(count: float) -> str:
+    """A number of bytes in decimal units with three digits: `4.26MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"
+
+
+def seconds_of(text: str) -> float:
+    """The seconds in `90`, `1m30s`, `500ms`.
+
+    Raises: ValueError: it is not a duration.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 30, 10s or 1m30s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def bytes_of(text: str) -> int:
+    """The bytes in `512m`, `2g`, `64MiB`, `1000`: powers of 1024, as Docker's `--memory` has it.
+
+    Raises: ValueError: it is not a size.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 64m or 1g")
+    return int(float(match[1]) * 1024 ** ("", "k", "m", "g", "t").index(match[2].replace("b", "")))
