@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import stat
 import tarfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,146 +12,25 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from orchestrator.engine.builds import Builds
-from orchestrator.engine.images import Images
-from orchestrator.engine.networks import open_networks
 from orchestrator.errors import Failed, InvalidInput, NotFound
-from orchestrator.images.content import ContentStore
 from orchestrator.model.container import Healthcheck
-from orchestrator.model.events import Event, Progress
+from orchestrator.model.events import Progress
 from orchestrator.model.image import Image
 from orchestrator.model.stack import Build
-from orchestrator.runtime.choose import choose_runtime
-from orchestrator.settings import Settings
-from orchestrator.state.database import Database, open_database
-from orchestrator.volumes.mounts import mount_overlay, unmount
-from tests.support.containers import without_unified_hierarchy
+from orchestrator.volumes.mounts import mount_overlay
+from tests.support.builds import Place, build_place
 from tests.support.isolation import Isolation
-from tests.support.netns import command
 from tests.support.oci import OciImage
-
-
-@dataclass
-class Place:
-    """An engine's builds, alone, with a busybox image called `busybox`."""
-
-    database: Database
-    store: ContentStore
-    images: Images
-    builds: Builds
-    settings: Settings
-    context: Path
-    said: list[Progress] = field(default_factory=list)
-
-    def write(self, files: Mapping[str, str]) -> None:
-        for name, text in files.items():
-            path = self.context / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-    async def build(self, dockerfile: str, tag: str = "test", **more: Any) -> Image:
-        self.said.clear()
-        build = Build(context=str(self.context), dockerfile_inline=dockerfile, **more)
-        return await self.builds.build(build, [tag], self.said.append)
-
-    def details(self) -> list[str]:
-        return [progress.detail for progress in self.said]
-
-    def cached(self) -> list[str]:
-        prefix = "cached: "
-        return [d.removeprefix(prefix) for d in self.details() if d.startswith(prefix)]
-
-    @asynccontextmanager
-    async def root(self, image: Image) -> AsyncIterator[Path]:
-        target = self.settings.run_dir / "look"
-        target.mkdir(exist_ok=True)
-        mount_overlay(self.images.lowers(image), None, None, target)
-        try:
-            yield target
-        finally:
-            unmount(target)
-
-    async def files(self, image: Image, directory: str) -> dict[str, str]:
-        """What is below a directory of the image: path to mode, owner and content."""
-        async with self.root(image) as root:
-            return described(root / directory)
-
-    def leftovers(self) -> list[Path]:
-        places = [self.store.root / "tmp", self.settings.run_dir / "builds"]
-        return [path for place in places if place.is_dir() for path in place.iterdir()]
-
-
-def described(directory: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted(directory.rglob("*")):
-        info = path.lstat()
-        owner = f"{info.st_uid}:{info.st_gid}"
-        mode = f"{stat.S_IMODE(info.st_mode):o}"
-        if path.is_symlink():
-            text = f"-> {path.readlink()}"
-        else:
-            text = "/" if path.is_dir() else path.read_text(errors="replace")
-        found[str(path.relative_to(directory))] = f"{mode} {owner} {text}"
-    return found
-
-
-@asynccontextmanager
-async def open_place(directory: Path, base: OciImage, cgroup_parent: str) -> AsyncIterator[Place]:
-    settings = Settings(
-        data_dir=directory / "data",
-        run_dir=directory / "run",
-        socket=directory / "socket",
-        log_file=directory / "log",
-        cgroup_parent=cgroup_parent,
-    )
-    context = directory / "context"
-    context.mkdir(parents=True)
-    settings.run_dir.mkdir()
-    events: list[Event] = []
-    async with AsyncExitStack() as stack:
-        stack.enter_context(without_unified_hierarchy())
-        stack.callback(command, "nft", "delete", "table", "inet", "pystack")
-        stack.callback(command, "ip", "link", "delete", "pystack0")
-        database = stack.enter_context(open_database(settings.data_dir / "state.db"))
-        store = ContentStore(settings.data_dir / "content")
-        images = Images(database, store, settings, events.append)
-        networks = await stack.enter_async_context(open_networks(database, settings, events.append))
-        await networks.restore([])
-        runtime = await choose_runtime(settings)
-        builds = Builds(database, images, store, runtime, networks, settings, events.append)
-        (image,) = await images.load_archive(base.archive(directory / "base.tar"), ignore)
-        images.register(image, ["busybox"])
-        yield Place(database, store, images, builds, settings, context)
-
-
-def ignore(_progress: Progress) -> None:
-    pass
 
 
 @pytest.fixture
 async def place(
     isolation: Isolation, busybox_image: OciImage, tmp_path: Path, cgroup_parent: str
 ) -> AsyncIterator[Place]:
+    """Builds, with an image called `busybox`."""
     directory = isolation.work_dir / tmp_path.name
-    made: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-    finished = asyncio.Event()
-
-    async def live() -> None:
-        async with open_place(directory, busybox_image, cgroup_parent) as place:
-            made.set_result(place)
-            await finished.wait()
-
-    # A task of its own, as a task group must be left by the task that entered it and pytest's
-    # set-up and tear-down are different tasks.
-    task = asyncio.create_task(live())
-    await asyncio.wait([made, task], return_when=asyncio.FIRST_COMPLETED)
-    if not made.done():
-        await task
-    yield made.result()
-    left = made.result().leftovers()
-    finished.set()
-    await task
-    assert left == []
+    async with build_place(directory, busybox_image, "busybox", cgroup_parent) as made:
+        yield made
 
 
 async def test_every_instruction_leaves_its_mark_on_the_configuration(place: Place) -> None:
