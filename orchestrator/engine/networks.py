@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import structlog
 from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from orchestrator.errors import Conflict, InvalidInput, NotFound, PystackError
 from orchestrator.model.container import Attachment, PortBinding
@@ -50,6 +51,7 @@ _RESERVED = ("host", "none", "default")
 _BRIDGE_OPTION = "com.docker.network.bridge.name"
 _MTU_OPTION = "com.docker.network.driver.mtu"
 _LEASE_UNRECORDED_S = 60.0
+_REFRESH_AFTER_S = 0.01
 
 
 @dataclass(slots=True)
@@ -73,7 +75,9 @@ class Networks:
         relays: Relays,
         settings: Settings,
         emit: Callable[[Event], None],
+        tasks: TaskGroup,
     ) -> None:
+        self._tasks = tasks
         self._records = database.networks
         self._containers = database.containers
         self._driver = driver
@@ -88,9 +92,8 @@ class Networks:
         self._leases: dict[str, _Lease] = {}
         self._last: dict[str, str] = {}
         self._making = anyio.Lock()
-        self._refreshing = anyio.Lock()
-        self._changes = 0
-        self._refreshed = 0
+        self._rewriting = anyio.Lock()
+        self._refreshing = False
 
     # -- networks --------------------------------------------------------------------------
 
@@ -350,7 +353,7 @@ class Networks:
         self._directory.add(container.id, container.name, self._naming.named(container))
         for endpoint in container.endpoints:
             self._tell_endpoint("connect", container, endpoint)
-        await self._refresh_hosts()
+        self._refresh_hosts()
 
     async def publish(self, container: Container) -> None:
         """Nothing, once the container's ports are served.
@@ -368,7 +371,7 @@ class Networks:
         if self._live.pop(container.id, None) is not None:
             for endpoint in container.endpoints:
                 self._tell_endpoint("disconnect", container, endpoint)
-            await self._refresh_hosts()
+            self._refresh_hosts()
 
     async def restore(self, containers: Iterable[Container]) -> None:
         """Nothing, once the kernel has everything that the records and these running containers
@@ -390,7 +393,7 @@ class Networks:
             structlog.get_logger().warning("a port is served, not held", problem=str(problem))
         for container in running:
             await self._serve_again(container)
-        await self._refresh_hosts()
+        self._refresh_hosts()
 
     async def watch(self) -> None:
         """Never returns: each time somebody deletes our firewall table, it is put back."""
@@ -408,7 +411,7 @@ class Networks:
         ended must not keep the others from being served."""
         if (view := self._naming.view(container)) is not None:
             try:
-                await self._names.serve(container.id, container.state.pid, view)
+                await self._names.serve(container.id, container.state.pid, view, again=True)
             except PystackError as error:
                 structlog.get_logger().warning(
                     "names are not served", container=container.name, problem=str(error)
@@ -449,24 +452,26 @@ class Networks:
         except NotFound:
             return []
 
-    async def _refresh_hosts(self) -> None:
-        """Nothing, once every running container's hosts file knows of every change until now.
+    def _refresh_hosts(self) -> None:
+        """Nothing; soon every running container's hosts file knows of every change until then.
 
-        Changes that come while files are being written share the next writing: many containers
-        that start at once do not each rewrite the files of all.
+        Not at once, so that of many containers that start together each does not rewrite the
+        files of all. Meanwhile the resolver knows already.
         """
-        self._changes += 1
-        mine = self._changes
-        async with self._refreshing:
-            if self._refreshed >= mine:
-                return
-            self._refreshed = self._changes
-            place = self._settings.data_dir / "containers"
-            texts = {
-                place / container.id / "hosts": self._naming.hosts_text(container)
-                for container in self._live.values()
-                if self._naming.named(container)
-            }
+        if not self._refreshing:
+            self._refreshing = True
+            self._tasks.start_soon(self._rewrite_hosts)
+
+    async def _rewrite_hosts(self) -> None:
+        await anyio.sleep(_REFRESH_AFTER_S)
+        self._refreshing = False
+        place = self._settings.data_dir / "containers"
+        texts = {
+            place / container.id / "hosts": self._naming.hosts_text(container)
+            for container in self._live.values()
+            if self._naming.named(container)
+        }
+        async with self._rewriting:
             await to_thread.run_sync(_rewrite_known, texts)
 
     # -- events ----------------------------------------------------------------------------
@@ -503,6 +508,7 @@ async def open_networks(
             Relays(tasks),
             settings,
             emit,
+            tasks,
         )
         try:
             yield networks

@@ -6,7 +6,7 @@ aliases and its short id, and to each of them followed by the network's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.model.observed import Endpoint
@@ -23,10 +23,11 @@ class Entry:
 
 @dataclass(slots=True)
 class _Zone:
-    """One network: by name, by address, and how often each name was asked for."""
+    """One network: by name, by address, and as text, None until it is asked for."""
 
     names: dict[str, list[Entry]] = field(default_factory=dict)
     addresses: dict[str, Entry] = field(default_factory=dict)
+    lines: str | None = None
 
 
 class Directory:
@@ -44,6 +45,7 @@ class Directory:
         self._entries[container_id] = entries
         for entry in entries:
             zone = self._zones.setdefault(entry.endpoint.network_id, _Zone())
+            zone.lines = None
             for name in _spellings(entry.endpoint):
                 zone.names.setdefault(name, []).append(entry)
             for address in (entry.endpoint.ipv4, entry.endpoint.ipv6):
@@ -54,6 +56,7 @@ class Directory:
         """Nothing; a container that is not known is no error."""
         for entry in self._entries.pop(container_id, ()):
             zone = self._zones[entry.endpoint.network_id]
+            zone.lines = None
             for name in _spellings(entry.endpoint):
                 zone.names[name].remove(entry)
                 if not zone.names[name]:
@@ -85,35 +88,23 @@ class Directory:
                 return f"{entry.container_name}.{entry.endpoint.network_name}"
         return ""
 
-    def peers(self, network_ids: Iterable[str], but: str) -> Mapping[str, tuple[str, ...]]:
-        """By address, the names that only this one container has, of everybody but `but`.
+    def peers(self, network_id: str) -> str:
+        """The network's lines of a hosts file: each address with the names that only it has.
 
         A name that several share is left out: whoever reads it from a file would always get the
         same one, where the resolver takes them in turn.
         """
-        found: dict[str, tuple[str, ...]] = {}
-        for network_id in network_ids:
-            zone = self._zones.get(network_id, _Zone())
-            for entry in _entries(zone):
-                if entry.container_id == but:
-                    continue
+        zone = self._zones.get(network_id)
+        if zone is None:
+            return ""
+        if zone.lines is None:
+            lines = []
+            for address, entry in zone.addresses.items():
                 names = [n for n in entry.endpoint.names if len(zone.names[n.lower()]) == 1]
-                for address in (entry.endpoint.ipv4, entry.endpoint.ipv6):
-                    if address:
-                        found[address] = tuple(names)
-        return found
-
-    def known(self) -> list[str]:
-        """The ids of all containers here."""
-        return list(self._entries)
-
-
-def _entries(zone: _Zone) -> Iterator[Entry]:
-    seen = set()
-    for entry in zone.addresses.values():
-        if entry.container_id not in seen:
-            seen.add(entry.container_id)
-            yield entry
+                if names:
+                    lines.append(f"{address}\t{' '.join(names)}\n")
+            zone.lines = "".join(lines)
+        return zone.lines
 
 
 def _spellings(endpoint: Endpoint) -> Iterator[str]:

@@ -9,10 +9,12 @@ address. The rule rewrites packets without connection tracking, which costs the 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -31,6 +33,7 @@ _BATCH = 64
 _TCP_IDLE_S = 30.0
 _TCP_BACKLOG = 64
 _TABLE = "ip pystack_dns"
+_RULE = re.compile(r"(udp|tcp) dport 53 \1 dport set (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,11 @@ class Names:
         self._tasks = tasks
         self._services: dict[str, _Service] = {}
 
-    async def serve(self, container_id: str, pid: int, view: View) -> None:
-        """Nothing, once the resolver of the container answers. Raises: Failed."""
-        udp, tcp = await run_inside(pid, self._open)
+    async def serve(self, container_id: str, pid: int, view: View, *, again: bool = False) -> None:
+        """Nothing, once the resolver of the container answers; `again` when an engine before this
+        one has served it. Raises: Failed."""
         self.stop(container_id)
+        udp, tcp = await run_inside(pid, partial(self._open, again=again))
         service = _Service(view, udp, tcp)
         self._services[container_id] = service
         loop = asyncio.get_running_loop()
@@ -95,20 +99,23 @@ class Names:
         for container_id in list(self._services):
             self.stop(container_id)
 
-    def _open(self, namespace: int) -> tuple[socket.socket, socket.socket]:
+    def _open(self, namespace: int, again: bool) -> tuple[socket.socket, socket.socket]:
         """In a thread of its own: the sockets, bound inside, and the way from port 53 to them."""
         enter(namespace)
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            for one in (udp, tcp):
-                one.setblocking(False)
-                one.bind((RESOLVER, 0))
-            tcp.listen(_TCP_BACKLOG)
-            self._nftables.run_here(_redirect(udp.getsockname()[1], tcp.getsockname()[1]))
+            # The ports of the last engine, where they are free: changing rules takes the kernel
+            # many times as long as finding that they need no change.
+            if again and (before := self._ports_before()):
+                with suppress(OSError):
+                    return _bound(*before)
+            udp, tcp = _bound(0, 0)
+            try:
+                self._nftables.run_here(_redirect(udp.getsockname()[1], tcp.getsockname()[1]))
+            except BaseException:
+                udp.close()
+                tcp.close()
+                raise
         except (OSError, NftablesError) as error:
-            udp.close()
-            tcp.close()
             raise Failed(
                 f"the container's name server cannot be opened: {error}",
                 code="names-failed",
@@ -116,6 +123,15 @@ class Names:
                 hint="check that the kernel has nf_tables",
             ) from error
         return udp, tcp
+
+    def _ports_before(self) -> tuple[int, int] | None:
+        """The UDP and TCP port that the namespace's rules lead to."""
+        try:
+            listed = self._nftables.run_here(f"list table {_TABLE}")
+        except NftablesError:
+            return None
+        ports = dict(_RULE.findall(listed))
+        return (int(ports["udp"]), int(ports["tcp"])) if len(ports) == 2 else None
 
     # -- serving ---------------------------------------------------------------------------
 
@@ -173,6 +189,24 @@ class Names:
         if kept := self._upstream.remembered(view.servers, packet):
             return dnswire.truncated(kept, room)
         return None
+
+
+def _bound(udp_port: int, tcp_port: int) -> tuple[socket.socket, socket.socket]:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        # Connections of the last engine may linger; nobody else has this address.
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp.bind((RESOLVER, udp_port))
+        tcp.bind((RESOLVER, tcp_port))
+        tcp.listen(_TCP_BACKLOG)
+    except OSError:
+        udp.close()
+        tcp.close()
+        raise
+    return udp, tcp
 
 
 def _answer(view: View, packet: bytes, question: Question, room: int) -> bytes | None:

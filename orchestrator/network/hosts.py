@@ -7,7 +7,7 @@ running containers with the old one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +91,9 @@ def hosts_text(
     addresses: Iterable[str],
     extra_hosts: Iterable[str],
     gateway: str,
-    peers: Mapping[str, Sequence[str]],
+    peers: Iterable[str],
 ) -> str:
-    """The text of /etc/hosts: the container itself, what the user added, then its peers by address.
+    """The text of /etc/hosts: the container itself, what the user added, then the lines of peers.
 
     `extra_hosts` are NAME:ADDRESS or NAME=ADDRESS; the address `host-gateway` is the gateway.
     """
@@ -105,8 +105,7 @@ def hosts_text(
         value = gateway if address == HOST_GATEWAY else address.strip("[]")
         if value:
             lines.append(f"{value}\t{name}\n")
-    lines += [f"{address}\t{' '.join(names)}\n" for address, names in peers.items() if names]
-    return "".join(lines)
+    return "".join([*lines, *peers])
 
 
 def rewrite(path: Path, text: str) -> bool:

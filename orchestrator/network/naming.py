@@ -93,9 +93,7 @@ class Naming:
             addresses=addresses,
             extra_hosts=spec.extra_hosts,
             gateway=network.gateway if network else "127.0.0.1",
-            peers=self._directory.peers(
-                [e.network_id for e in self.named(container)], container.id
-            ),
+            peers=[self._directory.peers(e.network_id) for e in self.named(container)],
         )
 
     def resolv_text(self, container: Container) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from orchestrator.network import dnswire
 from orchestrator.network.upstream import Upstream
 from tests.support.netns import LIMIT_S, Netns
 from tests.support.networks import World, world
+from tests.support.waiting import wait_until
 
 RESOLVER = ("127.0.0.11", 53)
 
@@ -60,6 +61,10 @@ async def ask(
         if int.from_bytes(answer[at - 4 : at - 2], "big") == kind
     ]
     return answer[3] & 0xF, found
+
+
+async def becomes(probe: Callable[[], bool]) -> None:
+    await to_thread.run_sync(wait_until, probe, "the hosts file follows")
 
 
 async def test_a_name_is_answered_for_those_who_share_a_network(tmp_path: Path) -> None:
@@ -132,10 +137,10 @@ async def test_hosts_files_follow_who_runs_in_the_same_inode(tmp_path: Path) -> 
         inode = path.stat().st_ino
         db, _ = await w.container("p-db-1", Attachment(network="app", aliases=("db",)))
         line = f"10.210.0.3\tp-db-1 db {db.id[:12]}\n"
-        assert line in path.read_text()
+        await becomes(lambda: line in path.read_text())
         assert f"10.210.0.2\t{client.id[:12]}\n" in path.read_text()
         await w.stop(db)
-        assert line not in path.read_text()
+        await becomes(lambda: line not in path.read_text())
         assert path.stat().st_ino == inode
         assert (w.files(client) / "hostname").read_text() == client.id[:12] + "\n"
 
@@ -162,7 +167,7 @@ async def test_names_go_on_after_the_engines_death_and_are_served_by_the_next(
         w.networks.close()
         with pytest.raises(ConnectionRefusedError):
             await ask(machine, "db", how=over_tcp)
-        assert "\tdb " in (w.files(client) / "hosts").read_text()
+        await becomes(lambda: "\tdb " in (w.files(client) / "hosts").read_text())
         running = [c for c in w.database.containers if c.running]
         async with open_networks(w.database, w.settings, lambda _: None) as successor:
             await successor.restore(running)

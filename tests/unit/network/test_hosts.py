@@ -47,7 +47,7 @@ def test_a_hosts_file_has_the_container_the_users_additions_and_the_peers() -> N
         addresses=["10.0.0.2", "", "fd00::2"],
         extra_hosts=["db.local:192.0.2.7", "me:host-gateway", "six=[2001:db8::1]", "v6:::1"],
         gateway="10.0.0.1",
-        peers={"10.0.0.3": ("p-db-1", "db"), "10.0.0.4": ()},
+        peers=["10.0.0.3\tp-db-1 db\n", ""],
     )
     assert text.splitlines()[:2] == [
         "127.0.0.1\tlocalhost",
