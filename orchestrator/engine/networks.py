@@ -83,7 +83,7 @@ class Networks:
         self._driver = driver
         self._firewall = firewall
         self._names = names
-        self._publisher = Publisher(firewall, relays, self._name_of)
+        self._publisher = Publisher(driver, firewall, relays, self._name_of)
         self._settings = settings
         self._emit = emit
         self._directory = Directory()

@@ -49,12 +49,13 @@ class View:
     """What one container may know.
 
     `lookup` says what a name means, None for one that is not ours; `reverse` the name of an
-    address, or "". `servers` are asked about everything else; without any, everything else fails.
+    address, or "". `servers` gives those to be asked about everything else; where it gives none,
+    everything else fails.
     """
 
     lookup: Callable[[str], Found | None]
     reverse: Callable[[str], str]
-    servers: tuple[str, ...] = ()
+    servers: Callable[[], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Names:
                 _send(service.udp, answer, asker)
 
     async def _relay_udp(self, service: _Service, packet: bytes, asker: tuple[str, int]) -> None:
-        answer = await self._upstream.ask(service.view.servers, packet)
+        answer = await self._upstream.ask(service.view.servers(), packet)
         room = dnswire.parse_question(packet).room
         if service.udp.fileno() >= 0:
             _send(service.udp, dnswire.truncated(answer, room), asker)
@@ -171,7 +172,7 @@ class Names:
                     packet = await _exactly(loop, connection, size)
                 answer = self._own_answer(service.view, packet, over_udp=False)
                 if answer is None:
-                    answer = await self._upstream.ask(service.view.servers, packet)
+                    answer = await self._upstream.ask(service.view.servers(), packet)
                 await loop.sock_sendall(connection, len(answer).to_bytes(2, "big") + answer)
 
     def _own_answer(self, view: View, packet: bytes, *, over_udp: bool) -> bytes | None:
@@ -184,9 +185,10 @@ class Names:
         answer = _answer(view, packet, question, room)
         if answer is not None:
             return answer
-        if not view.servers:
+        servers = view.servers()
+        if not servers:
             return dnswire.refusal(packet, dnswire.SERVFAIL)
-        if kept := self._upstream.remembered(view.servers, packet):
+        if kept := self._upstream.remembered(servers, packet):
             return dnswire.truncated(kept, room)
         return None
 

@@ -18,10 +18,11 @@ from anyio import to_thread
 
 from orchestrator.errors import Failed
 from orchestrator.model.observed import Endpoint, Network
-from orchestrator.network import netlink
+from orchestrator.network import conntrack, netlink
 from orchestrator.network.ipam import Net4, mac_for
 from orchestrator.network.namespace import enter, run_inside
 from orchestrator.network.netlink import Link, Netlink, NetlinkError, Request
+from orchestrator.network.ruleset import Published
 
 BRIDGE_PREFIX = "ps-"
 DEFAULT_BRIDGE = "pystack0"
@@ -82,6 +83,13 @@ class NetworkDriver:
     async def host_prefixes(self) -> list[tuple[Net4, str]]:
         """The IPv4 prefixes that the host has addresses in or routes to, with the interface."""
         return await to_thread.run_sync(_host_prefixes)
+
+    async def forget_udp(self, published: Sequence[Published]) -> None:
+        """Nothing, once tracked UDP connections that began before a change of these ports are
+        forgotten, so that what comes next begins anew."""
+        udp = [p for p in published if p.binding.protocol == "udp"]
+        if udp:
+            await to_thread.run_sync(_forget_udp, udp)
 
     async def sweep(self, bridges: Collection[str], veths: Collection[str]) -> list[str]:
         """The names of our interfaces that were removed: all that are not among these."""
@@ -223,6 +231,17 @@ def _remove(names: Sequence[str]) -> None:
         for error in link.attempt([netlink.delete_link(name) for name in names]):
             if error is None or not netlink.is_gone(error):
                 _ignore(error)
+
+
+def _forget_udp(published: Sequence[Published]) -> None:
+    with Netlink() as link:
+        ours = {one.index for one in netlink.list_links(link) if one.kind == "bridge"}
+        local = [a for a, index in netlink.list_addresses(link) if index not in ours]
+    for one in published:
+        where = one.binding.host_ip
+        fixed = where and not ipaddress.ip_address(where).is_unspecified
+        conntrack.forget_udp_to([where] if fixed else local, one.binding.host_port)
+        conntrack.forget_udp_of(one.target)
 
 
 def _sweep(bridges: Collection[str], veths: Collection[str]) -> list[str]:

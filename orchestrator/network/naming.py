@@ -52,13 +52,12 @@ class Naming:
         """What the container's resolver knows; None where it has none of its own."""
         ids = [e.network_id for e in self.named(container)]
         host = self._host_resolv()
-        servers = container.spec.dns or host.servers
         if not container.endpoints:
             return None
         if not ids and (container.spec.dns or host.usable_servers()):
             return None
-        if self.gate(container) is None:
-            servers = ()  # a network without a way out must not leak through its resolver
+        # A network without a way out must not leak through its resolver.
+        outward = self.gate(container) is not None
 
         def lookup(name: str) -> Found | None:
             found = self._directory.lookup(ids, name)
@@ -69,7 +68,11 @@ class Naming:
                 tuple(e.endpoint.ipv6 for e in found if e.endpoint.ipv6),
             )
 
-        return View(lookup, lambda address: self._directory.name_of(ids, address), tuple(servers))
+        def servers() -> Sequence[str]:
+            # Read each time: the host's name servers change while containers run.
+            return (container.spec.dns or self._host_resolv().servers) if outward else ()
+
+        return View(lookup, lambda address: self._directory.name_of(ids, address), servers)
 
     def _is_down(self, network_ids: Sequence[str], name: str) -> bool:
         """Whether the name is that of a container which does not run: then no other name server

@@ -181,10 +181,11 @@ def _text(address: bytes) -> str:
 
 
 class Netlink:
-    """A route netlink socket of the namespace that the calling thread is in."""
+    """A netlink socket of the namespace that the calling thread is in; `family` 0 is route."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    def __init__(self, family: int = 0) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, family)
         self._socket.bind((0, 0))
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._sequence = 0
@@ -290,6 +291,16 @@ def list_links(netlink: Netlink) -> list[Link]:
                 _number(values.get(IFLA_MASTER)),
             )
         )
+    return found
+
+
+def list_addresses(netlink: Netlink) -> list[tuple[str, int]]:
+    """Every IPv4 address of the namespace, with its interface."""
+    found = []
+    for body in netlink.dump(GETADDR, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
+        values = parse_attributes(body, _ADDRESS.size)
+        if local := values.get(IFA_LOCAL):
+            found.append((_text(local), _ADDRESS.unpack_from(body)[4]))
     return found
 
 

@@ -11,6 +11,7 @@ from anyio import to_thread
 from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import PortBinding
 from orchestrator.network import ports
+from orchestrator.network.driver import NetworkDriver
 from orchestrator.network.firewall import Firewall
 from orchestrator.network.forward import Relays
 from orchestrator.network.leasing import overlaps
@@ -22,7 +23,10 @@ NameOf = Callable[[str], str]
 class Publisher:
     """Who has which host port; `name_of` turns a container's id into its name for messages."""
 
-    def __init__(self, firewall: Firewall, relays: Relays, name_of: NameOf) -> None:
+    def __init__(
+        self, driver: NetworkDriver, firewall: Firewall, relays: Relays, name_of: NameOf
+    ) -> None:
+        self._driver = driver
         self._firewall = firewall
         self._relays = relays
         self._name_of = name_of
@@ -43,6 +47,7 @@ class Publisher:
         try:
             await self._hold(container_id, published)
             await self._firewall.publish(kernel_part(published))
+            await self._driver.forget_udp(kernel_part(published))
         except BaseException:
             with anyio.move_on_after(10, shield=True):
                 await self.unpublish(container_id)
@@ -51,7 +56,9 @@ class Publisher:
     async def unpublish(self, container_id: str) -> None:
         """Nothing, once nothing of the container's is published; to be repeated freely."""
         self._unhold(container_id)
-        await self._firewall.unpublish(kernel_part(self._published.pop(container_id, ())))
+        gone = kernel_part(self._published.pop(container_id, ()))
+        await self._firewall.unpublish(gone)
+        await self._driver.forget_udp(gone)
 
     async def adopt(self, published: Mapping[str, Sequence[Published]]) -> list[PystackError]:
         """What went wrong with holding and relaying ports that the firewall serves already.

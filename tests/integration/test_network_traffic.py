@@ -124,6 +124,25 @@ async def test_udp_is_published_too(tmp_path: Path) -> None:
             assert client.recvfrom(10) == (b"pong", ("198.51.100.1", 5300))
 
 
+async def test_a_udp_sender_that_never_pauses_reaches_the_container_that_comes(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        spec = published(PortBinding(container_port=53, host_port=5300, protocol="udp"))
+        first, machine = await w.container("first", "app", spec=spec)
+        with outside_machine() as outside, outside.udp() as client:
+            with machine.udp(53) as server:
+                client.sendto(b"one", ("198.51.100.1", 5300))
+                assert server.recvfrom(10)[0] == b"one"
+            await w.stop(first)
+            client.sendto(b"to nobody", ("198.51.100.1", 5300))
+            _, machine = await w.container("second", "app", spec=spec)
+            with machine.udp(53) as server:
+                client.sendto(b"two", ("198.51.100.1", 5300))
+                assert server.recvfrom(10)[0] == b"two"
+
+
 async def test_a_port_in_use_says_by_whom(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
