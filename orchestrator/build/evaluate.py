@@ -246,7 +246,7 @@ def _shell(instruction: given.Shell, state: StageState, _scope: Scope) -> Step:
 
 @advance.register
 def _stop_signal(instruction: given.StopSignal, state: StageState, scope: Scope) -> Step:
-    signal = _word(instruction, instruction.signal, state.values, scope)
+    signal = _word(instruction, instruction.signal, state.values, scope).upper()
     if re.fullmatch(r"(SIG)?[A-Z0-9+-]+", signal) is None:
         raise instruction.where.invalid(f"STOPSIGNAL {signal}: expected a name or a number")
     return _configured(state, stop_signal=signal), None

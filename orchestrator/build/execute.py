@@ -90,9 +90,8 @@ def _placement(root: Path, operation: CopyOperation) -> Placement:
     owner = None
     if operation.owner:
         user = resolve_user(root, operation.owner)
-        # A lone user name brings its own group; a lone number stands for both.
-        lone_number = operation.owner.isdecimal()
-        owner = (user.uid, user.uid if lone_number else user.gid)
+        # Without a group, the group's number is the user's (Dockerfile reference, "COPY --chown").
+        owner = (user.uid, user.gid if ":" in operation.owner else user.uid)
     return Placement(
         root=root,
         owner=owner,

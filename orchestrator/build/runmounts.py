@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -43,6 +44,14 @@ class CacheDirectories:
             return
         async with self._locks.setdefault(name, anyio.Lock()):
             yield path
+
+    async def clear(self) -> None:
+        """Nothing, once no cache has content."""
+        await to_thread.run_sync(_empty, self._place)
+
+
+def _empty(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _make_cache(path: Path, mount: RunMount) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from orchestrator.build.archive import is_archive
 from orchestrator.build.operations import CopyOperation, Document
 from orchestrator.build.tree import Entry, Tree
+from orchestrator.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +63,9 @@ def select(tree: Tree, operation: CopyOperation) -> Selection:
     archives: list[Entry] = []
     for source in operation.sources:
         entries = tree.match(source)
-        if not entries:
-            raise operation.where.invalid(
-                f"{source}: not found in {'the context' if not operation.origin else ''}"
-                f"{operation.origin}",
-                "check the path, and that .dockerignore does not exclude it",
-            )
+        # A wildcard may match nothing (`yarn.lock*`), as long as something is copied.
+        if not entries and not set(source) & set("*?["):
+            raise _not_found(operation, source)
         if len(entries) > 1 and not operation.destination.endswith("/"):
             raise operation.where.invalid(
                 f"{source} matches {len(entries)} files", "end the destination with /"
@@ -77,11 +75,22 @@ def select(tree: Tree, operation: CopyOperation) -> Selection:
                 archives.append(entry)
             else:
                 items.extend(_items(tree, entry, posixpath.basename(entry.path)))
+    if not items and not archives and not operation.documents:
+        raise _not_found(operation, " ".join(operation.sources))
     return Selection(
         tree=tree,
         items=tuple(items),
         archives=tuple(archives),
         documents=operation.documents,
+    )
+
+
+def _not_found(operation: CopyOperation, source: str) -> InvalidInput:
+    return operation.where.invalid(
+        f"{source}: not found in {operation.origin or 'the context'}",
+        "check the path"
+        if operation.origin
+        else "check the path, and that .dockerignore does not exclude it",
     )
 
 

@@ -32,6 +32,8 @@ class Placement:
     keep_owner: bool = False
     # Directories that were there before: what is put into them must not change their times.
     times: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    # The destination while it is new: a directory copied to it gives it its attributes.
+    new: Path | None = None
 
 
 def place(selection: Selection, destination: str, placement: Placement) -> None:
@@ -56,9 +58,9 @@ def place(selection: Selection, destination: str, placement: Placement) -> None:
     for document in selection.documents:
         name = posixpath.basename(destination) if as_file else document.name
         _write(document, _target(placement, base, name), placement)
+    _restore_times(placement)
     for item, target in reversed(directories):
         os.utime(target, ns=(item.entry.info.st_mtime_ns, item.entry.info.st_mtime_ns))
-    _restore_times(placement)
 
 
 def place_tree(directory: Path, destination: str, placement: Placement) -> None:
@@ -104,9 +106,11 @@ def _make_directories(placement: Placement, path: str) -> Path:
             below.mkdir()
             below.chmod(0o755)
             os.chown(below, *(placement.owner or (0, 0)))
+            placement.new = below
         elif not below.is_dir():
             raise _in_the_way(placement, below, "no directory")
         at = below
+    placement.new = placement.new if placement.new == at else None
     return at
 
 
@@ -149,7 +153,9 @@ def _put_directory(item: Item, target: Path, placement: Placement) -> bool:
                 return False
         raise _in_the_way(placement, target, "a link that leads to no directory")
     created = not target.exists()
-    if created:
+    if target == placement.new:
+        placement.new, created = None, True
+    elif created:
         _remember(placement, target.parent)
         target.mkdir()
     elif not target.is_dir():
@@ -175,8 +181,6 @@ def _write(document: Document, target: Path, placement: Placement) -> None:
     target.write_bytes(document.content.encode(errors="surrogateescape"))
     os.chown(target, *(placement.owner or (0, 0)))
     target.chmod(0o644 if placement.mode is None else placement.mode)
-    # A document has no time of its own; a fixed one makes the same layer every time.
-    os.utime(target, ns=(0, 0))
 
 
 def _clear(placement: Placement, target: Path) -> None:

@@ -62,6 +62,7 @@ class Builds:
         self._images = images
         self._store = store
         self._emit = emit
+        self._records = database.build_cache
         self._cache = StepCache(database.build_cache, store)
         self._flights = Flights()
         self._caches = CacheDirectories(settings.data_dir / "build-cache")
@@ -111,6 +112,13 @@ class Builds:
         for place in list(self._place.iterdir()):
             await self._runner.clear(place.name)
             await self._executor.workspaces.clear(place.name)
+
+    async def prune(self) -> int:
+        """The bytes freed: every remembered step and every cache mount's content is gone."""
+        for step in list(self._records):
+            self._records.delete(step.id)
+        await self._caches.clear()
+        return await self._images.collect()
 
     async def _base(self, build: Build, report: Report, name: str) -> Image:
         return await self._images.ensure(name, "always" if build.pull else "missing", report)

@@ -128,7 +128,7 @@ async def test_copy_puts_files_directories_links_and_documents_in_place(place: P
         COPY --chown=www-data:users --chmod=640 a.txt owned
         COPY --chown=7 dir tree
         COPY ["tool", "a.txt", "./tools/"]
-        COPY a.txt /out
+        COPY a.txt missing* /out/
         COPY <<EOF greeting
         hello $NAME
         EOF
@@ -483,3 +483,28 @@ async def test_recovering_clears_what_a_killed_engine_left(place: Place) -> None
     mount_overlay([place.store.empty], None, None, left / "merged")
     await place.builds.recover()
     assert place.leftovers() == []
+
+
+async def test_pruning_frees_what_only_the_cache_needs(place: Place) -> None:
+    dockerfile = "FROM busybox\nRUN --mount=type=cache,target=/c echo x > /c/x; echo 1 > /one\n"
+    image = await place.build(dockerfile)
+    await place.build("FROM busybox\nRUN head -c 5000 /dev/zero > /zeros\n", "other")
+    await place.images.remove("other")
+    assert await place.builds.prune() >= 5000
+    assert "one" in await place.files(image, "")
+    await place.build(dockerfile)
+    assert place.cached() == []
+
+
+async def test_times_are_kept_and_directories_that_were_there_keep_theirs(place: Place) -> None:
+    place.write({"dir/sub/file": "x", "dir/file": "x"})
+    for name in ("dir/sub/file", "dir/sub", "dir/file", "dir"):
+        os.utime(place.context / name, (1000, 1000))
+    base = place.images.get("busybox")
+    async with place.root(base) as root:
+        before = (root / "etc").stat().st_mtime
+    image = await place.build("FROM busybox\nCOPY dir /etc\nCOPY dir /new\n")
+    async with place.root(image) as root:
+        names = ("etc/sub/file", "etc/sub", "etc/file", "new", "new/sub", "new/sub/file")
+        assert {name: (root / name).stat().st_mtime for name in names} == dict.fromkeys(names, 1000)
+        assert (root / "etc").stat().st_mtime == before
