@@ -102,8 +102,8 @@ async def _opened(
         cgroup_parent=cgroup_parent,
     )
     context = directory / "context"
-    context.mkdir(parents=True)
-    settings.run_dir.mkdir()
+    context.mkdir(parents=True, exist_ok=True)
+    settings.run_dir.mkdir(exist_ok=True)
     events: list[Event] = []
     async with AsyncExitStack() as stack:
         stack.enter_context(without_unified_hierarchy())
@@ -116,6 +116,8 @@ async def _opened(
         await networks.restore([])
         runtime = await choose_runtime(settings)
         builds = Builds(database, images, store, runtime, networks, settings, events.append)
+        await builds.recover()
+        await images.recover()
         (image,) = await images.load_archive(base.archive(directory / "base.tar"), ignore)
         images.register(image, [tag])
         yield Place(database, store, images, builds, settings, context)
@@ -148,3 +150,10 @@ async def build_place(
     finished.set()
     await task
     assert left == []
+
+
+async def build_until_killed(directory: Path, base: OciImage, cgroup_parent: str) -> None:
+    """Builds what `Dockerfile` in the context says, its output lines on stdout."""
+    async with _opened(directory, base, "busybox", cgroup_parent) as place:
+        build = Build(context=str(place.context))
+        await place.builds.build(build, ["killed"], lambda p: print(p.detail, flush=True))
