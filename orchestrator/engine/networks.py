@@ -406,6 +406,10 @@ class Networks:
         self._publisher.close()
         self._names.stop_all()
 
+    async def obstacles(self) -> Sequence[str]:
+        """Chains of other firewalls that keep containers from the outside, for the user to see."""
+        return await self._firewall.obstacles()
+
     async def _serve_again(self, container: Container) -> None:
         """The container's resolver, which ended with the last engine. A container that has just
         ended must not keep the others from being served."""

@@ -82,6 +82,13 @@ class Firewall:
             if gone:
                 await to_thread.run_sync(self._change, ruleset.unpublish_text(gone))
 
+    async def obstacles(self) -> list[str]:
+        """Chains of others that drop forwarded packets by policy, as "ip filter FORWARD": what they
+        do not accept cannot leave a container, whatever our table says."""
+        async with self._turn:
+            listed = await to_thread.run_sync(self._nftables.run, "list chains")
+        return ruleset.dropping_chains(listed)
+
     async def losses(self) -> AsyncIterator[None]:
         """One item each time our table was deleted by somebody."""
         with _notices() as notices:

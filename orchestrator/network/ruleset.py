@@ -133,6 +133,20 @@ def unpublish_text(published: Iterable[Published]) -> str:
     return "".join(lines)
 
 
+def dropping_chains(listed: str) -> list[str]:
+    """The base chains at the forward hook whose policy is drop, in the output of `list chains`."""
+    found, table, chain = [], "", ""
+    for line in listed.splitlines():
+        match line.split():
+            case ["table", family, name, "{"]:
+                table = f"{family} {name}"
+            case ["chain", name, "{"]:
+                chain = name
+            case ["type", _, "hook", "forward", *rest] if "drop;" in rest:
+                found.append(f"{table} {chain}")
+    return [one for one in found if not one.startswith(TABLE + " ")]
+
+
 def serves(binding: PortBinding, target: str) -> bool:
     """Whether the kernel can take this binding to that target: both of one address family."""
     address = binding.host_ip

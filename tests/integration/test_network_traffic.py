@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,21 @@ from orchestrator.model.container import PortBinding
 from tests.support.netns import command, outside_machine
 from tests.support.networks import greeted, published, refused, world
 from tests.support.waiting import wait_until
+
+
+@pytest.fixture(params=["0", "1"], ids=["bridged apart", "bridged through netfilter"])
+def bridging(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether the kernel shows bridged packets to the firewall, as Docker has it."""
+    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not switch.exists():
+        if request.param == "1":
+            pytest.skip("the kernel module br_netfilter is not loaded")
+        yield
+        return
+    before = switch.read_text()
+    switch.write_text(request.param)
+    yield
+    switch.write_text(before)
 
 
 async def test_containers_of_a_network_reach_each_other_and_the_outside(tmp_path: Path) -> None:
@@ -41,6 +57,7 @@ async def test_networks_are_isolated_from_each_other_and_from_outside(tmp_path: 
             assert refused(outside, address, 80)
 
 
+@pytest.mark.usefixtures("bridging")
 async def test_an_internal_network_has_no_way_out(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("inner", internal=True)
@@ -85,6 +102,7 @@ async def test_a_port_published_at_loopback_is_not_reached_from_outside(tmp_path
             assert refused(outside, "198.51.100.1", 8080)
 
 
+@pytest.mark.usefixtures("bridging")
 async def test_a_container_reaches_published_ports_its_own_included(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("one")
@@ -204,6 +222,17 @@ async def test_other_tables_are_left_alone(tmp_path: Path) -> None:
             command("nft", "delete", "table", "inet", "theirs")
 
 
+async def test_another_firewall_that_drops_what_is_forwarded_is_named(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        assert list(await w.networks.obstacles()) == []
+        command("nft", "add table ip filter; add chain ip filter FORWARD "
+                "{ type filter hook forward priority 0; policy drop; }")  # fmt: skip
+        try:
+            assert list(await w.networks.obstacles()) == ["ip filter FORWARD"]
+        finally:
+            command("nft", "delete", "table", "ip", "filter")
+
+
 async def test_a_flushed_ruleset_is_put_back(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
@@ -274,3 +303,41 @@ async def test_a_network_can_be_removed_only_when_nobody_is_on_it(tmp_path: Path
         await w.networks.remove("app")
         assert network.bridge not in {name for _, name in socket.if_nameindex()}
         assert w.networks.find("app") is None
+
+
+async def test_an_open_host_port_is_chosen_and_no_address_is_leased_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("tiny", subnet="10.77.0.0/29")
+        spec = published(PortBinding(container_port=80), PortBinding(container_port=81))
+        containers = [(await w.container(f"c{n}", "tiny", spec=spec))[0] for n in range(5)]
+        assert len({c.endpoints[0].ipv4 for c in containers}) == 5
+        assert len({b.host_port for c in containers for b in c.ports} - {0}) == 10
+        with pytest.raises(Conflict) as caught:
+            await w.container("c5", "tiny")
+        assert caught.value.code == "addresses-exhausted"
+
+
+async def test_a_subnet_that_the_host_uses_is_skipped_or_refused(tmp_path: Path) -> None:
+    command("ip", "link", "add", "theirs", "type", "bridge")
+    try:
+        command("ip", "address", "add", "10.210.0.1/24", "dev", "theirs")
+        async with world(tmp_path) as w:
+            assert (await w.networks.create("app")).subnet == "10.210.1.0/24"
+            with pytest.raises(Conflict, match="the host's theirs") as caught:
+                await w.networks.create("other", subnet="10.210.0.0/25")
+            assert caught.value.code == "subnet-in-use"
+    finally:
+        command("ip", "link", "delete", "theirs")
+
+
+async def test_a_container_has_the_interfaces_of_all_its_networks(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("inner", internal=True)
+        await w.networks.create("outer", ipv6_subnet="fd00:77::/64")
+        _, machine = await w.container("both", "inner", "outer")
+        assert "default via 10.210.1.1 dev eth1" in machine.run("ip", "route")
+        assert "default via fd00:77::1 dev eth1" in machine.run("ip", "-6", "route")
+        addresses = machine.run("ip", "-br", "address")
+        assert "10.210.0.2/24" in addresses
+        assert "fd00:77::2/64" in addresses
+        assert "fe80" not in addresses

@@ -65,21 +65,25 @@ def published(*bindings: PortBinding) -> ContainerSpec:
     return ContainerSpec(image="i", ports=bindings)
 
 
+def settings_in(place: Path) -> Settings:
+    """The settings of an engine that keeps everything in `place`."""
+    return Settings(data_dir=place, run_dir=place, socket=place / "socket", log_file=place / "log")
+
+
 @asynccontextmanager
 async def world(place: Path) -> AsyncGenerator[World]:
     """Networks with their state in `place`, restored from nothing; all of it is removed after."""
-    settings = Settings(
-        data_dir=place, run_dir=place, socket=place / "socket", log_file=place / "log"
-    )
+    settings = settings_in(place)
     events: list[Event] = []
     with ExitStack() as stack, open_database(place / "state.db") as database:
-        stack.callback(_clear)
+        stack.callback(clear)
         async with open_networks(database, settings, events.append) as networks:
             await networks.restore([])
             yield World(database, settings, networks, stack, events)
 
 
-def _clear() -> None:
+def clear() -> None:
+    """Nothing, once no bridge and no table of ours is left."""
     for _, name in socket.if_nameindex():
         if name.startswith("ps-") or name == "pystack0":
             command("ip", "link", "delete", name)
