@@ -31,8 +31,8 @@ from orchestrator.build.instructions import (
     Volume,
     Workdir,
 )
+from orchestrator.build.mountflag import read_mount
 from orchestrator.build.parser import Dockerfile, Heredoc, Statement, parse
-from orchestrator.build.runmount import read_mount
 from orchestrator.build.words import split_words, unquote
 from orchestrator.model.container import Healthcheck
 

@@ -28,6 +28,7 @@ from orchestrator.build.runner import Sandbox
 from orchestrator.build.selection import select
 from orchestrator.build.tree import Tree
 from orchestrator.errors import Failed, PystackError
+from orchestrator.images.config import timestamp
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.image import History, Image, ImageConfig, Layer
 from orchestrator.state.buildcache import CachedStep
@@ -90,7 +91,7 @@ class Solver:
         self._report = report
         self._cells = {index: _Cell() for index in plan.graph.stages}
         self._others: dict[str, Solved] = {}
-        self._asking = anyio.Lock()
+        self._asking: dict[str, anyio.Lock] = {}
         self._mounts = RunMounts(plan.tree, caches, executor.workspaces, self._origin_layers)
 
     async def solve(self) -> Solved:
@@ -149,8 +150,8 @@ class Solver:
         if isinstance(instruction, Arg):
             return replace(solved, state=state)
         layer = done.layer if done is not None else None
-        created = solved.history[-1].created if solved.history else state.config.created
-        if done is not None and layer is not None:
+        created = state.config.created
+        if done is not None and layer is not None and done.created_at > timestamp(created):
             created = datetime.fromtimestamp(done.created_at, UTC).isoformat()
         line = History(created=created, created_by=instruction.text, empty=layer is None)
         return Solved(
@@ -252,7 +253,7 @@ class Solver:
         return cell.solved
 
     async def _image(self, name: str) -> Solved:
-        async with self._asking:
+        async with self._asking.setdefault(name, anyio.Lock()):
             if (known := self._others.get(name)) is None:
                 image = await self._images(name)
                 known = Solved(
