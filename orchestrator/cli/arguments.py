@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.units import seconds_of
+from orchestrator.cli.units import bytes_of, seconds_of
 
 
 def seconds(text: str) -> float:
@@ -27,3 +27,11 @@ def moment(text: str, now: float) -> str:
     from datetime import datetime  # noqa: PLC0415
 
     return f"{datetime.fromisoformat(text).astimezone().timestamp():.6f}"
+
+
+def byte_count(text: str) -> int:
+    """A size in bytes: `512m`; argparse's error where it is none."""
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -16,6 +16,7 @@ Modules are named here and imported only when their command runs, so that `ps` d
 
 from __future__ import annotations
 
+import argparse
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,13 +31,11 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    import argparse
-
     from orchestrator.cli.command import Command
 
 
 class Entry(NamedTuple):
-    """Where a command lives (`module:key` under orchestrator.cli) and what it does in a few words."""
+    """Where a command lives (`module:key` in orchestrator.cli) and what it does in a few words."""
 
     place: str
     summary: str
@@ -100,12 +99,12 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
     "system": {name: DOCKER[name] for name in ("events", "info")},
     "engine": {
-        "start": Entry("daemon:start", "Start the engine"),
-        "stop": Entry("daemon:stop", "Stop the engine; containers go on"),
-        "status": Entry("daemon:status", "Say whether the engine runs"),
-        "logs": Entry("daemon:logs", "Show the engine's log"),
-        "run": Entry("daemon:run", "Be the engine, in the foreground"),
-        "units": Entry("daemon:units", "Print or install systemd units for starting at boot"),
+        "start": Entry("engine:start", "Start the engine"),
+        "stop": Entry("engine:stop", "Stop the engine; containers go on"),
+        "status": Entry("engine:status", "Say whether the engine runs"),
+        "logs": Entry("engine:logs", "Show the engine's log"),
+        "run": Entry("engine:run", "Be the engine, in the foreground"),
+        "units": Entry("engine:units", "Print or install systemd units for starting at boot"),
     },
 }  # fmt: skip
 
@@ -145,9 +144,7 @@ def choose(words: Sequence[str], options: StackOptions, *, compose: bool) -> Cho
 def load(entry: Entry) -> Command:
     """The command itself; imports its module."""
     module, _, key = entry.place.partition(":")
-    commands: Mapping[str, Command] = importlib.import_module(
-        f"orchestrator.cli.{module}"
-    ).COMMANDS
+    commands: Mapping[str, Command] = importlib.import_module(f"orchestrator.cli.{module}").COMMANDS
     return commands[key]
 
 
@@ -173,24 +170,41 @@ def _member(group: str, rest: list[str], options: StackOptions) -> Chosen:
     if rest and rest[0] in members:
         entry = members[rest[0]]
         return _parsed(f"{group} {rest[0]}", entry, rest[1:], options, about_stack=False)
-    usage = f"usage: pystack {group} {{{','.join(members)}}}"
-    if not rest or rest[0] in ("-h", "--help"):
-        raise UsageError(f"{group} needs a command", usage)
-    raise UsageError(f"unknown command '{group} {rest[0]}'", usage)
+    lines = [f"  {name:<8} {entry.summary}" for name, entry in members.items()]
+    parser = Parser(
+        prog=f"pystack {group}",
+        usage=f"pystack {group} {{{','.join(members)}}} …",
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", metavar="COMMAND")
+    parser.parse_args(rest[:1])  # ends here when it is --help
+    raise UsageError(f"unknown command '{group} {rest[0]}'", parser.format_usage().strip())
 
 
 def _parsed(
     name: str, entry: Entry, rest: list[str], options: StackOptions, *, about_stack: bool
 ) -> Chosen:
     command = load(entry)
-    parser = Parser(prog=f"pystack {name}", description=entry.summary, allow_abbrev=False)
+    parser = Parser(
+        prog=f"pystack {name}", description=entry.summary, allow_abbrev=False, add_help=False
+    )
     command.arguments(parser)
     if about_stack:
         add_stack_arguments(parser, short=command.short_options)
+    _add_help(parser)
     args = parser.parse_args(rest)
     if about_stack:
         options.add(stack_options_of(args))
     return Chosen(command, args, options)
+
+
+def _add_help(parser: Parser) -> None:
+    """Accept --help, and -h where the command has no other use for it (run: the host name)."""
+    try:
+        parser.add_argument("-h", "--help", action="help", help="show this")
+    except argparse.ArgumentError:
+        parser.add_argument("--help", action="help", help="show this")
 
 
 def _has_stack_option(rest: Sequence[str]) -> bool:

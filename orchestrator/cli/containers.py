@@ -59,7 +59,9 @@ def command(container: Mapping[str, Any], *, whole: bool = False) -> str:
 
 
 def created(container: Mapping[str, Any], now: float | None = None) -> str:
-    return f"{age((time.time() if now is None else now) - float(container.get('Created') or 0))} ago"
+    return (
+        f"{age((time.time() if now is None else now) - float(container.get('Created') or 0))} ago"
+    )
 
 
 def written(container: Mapping[str, Any]) -> str:

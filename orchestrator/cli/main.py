@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from orchestrator.cli.commands import DOCKER, GROUPS, STACK, choose
 from orchestrator.cli.options import UsageError, split_options
+from orchestrator.cli.outcome import error_lines
 from orchestrator.cli.session import Session
 from orchestrator.errors import PystackError
 
@@ -26,33 +27,52 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         code = _run(sys.argv[1:] if words is None else words)
         sys.stdout.flush()
-    except SystemExit as end:  # argparse, after --help
-        return end.code if isinstance(end.code, int) else EXIT_ERROR
-    except UsageError as error:
-        _complain(error.message)
-        if error.usage:
-            print(f"  {error.usage}", file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except BaseException as error:
+        code = _ended_by(error)
+    return code
+
+
+def _ended_by(error: BaseException) -> int:
+    """The exit code of an error, after the user was told."""
+    code = EXIT_ERROR
+    if isinstance(error, SystemExit):  # argparse, after --help
+        code = error.code if isinstance(error.code, int) else 0
+    elif isinstance(error, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    elif isinstance(error, BrokenPipeError):
         # Python flushes stdout once more at exit: give it a place that takes everything.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
-    except PystackError as error:
-        _debug()
-        _report(error)
-        return EXIT_ERROR
-    except OSError as error:
-        _debug()
-        _complain(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
-        return EXIT_ERROR
-    except Exception as error:
-        _debug()
-        _complain(f"this is a bug in pystack: {type(error).__name__}: {error}")
-        print("  set PYSTACK_DEBUG=1 to see where", file=sys.stderr)
-        return EXIT_ERROR
+        code = EXIT_PIPE
+    elif isinstance(error, UsageError):
+        _complain(error.message, error.usage)
+        code = EXIT_USAGE
+    else:
+        _tell(error)
     return code
+
+
+def _tell(error: BaseException) -> None:
+    if os.environ.get("PYSTACK_DEBUG") == "1":
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    if isinstance(error, PystackError):
+        for line in error_lines(error):
+            print(line, file=sys.stderr)
+    elif isinstance(error, OSError):
+        named = error.filename is not None
+        _complain(f"{error.filename}: {error.strerror}" if named else str(error))
+    else:
+        _complain(
+            f"this is a bug in pystack: {type(error).__name__}: {error}",
+            "set PYSTACK_DEBUG=1 to see where",
+        )
+
+
+def _complain(message: str, hint: str = "") -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"  {hint}", file=sys.stderr)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -100,28 +120,6 @@ def _help() -> str:
         "pystack COMMAND --help shows a command's arguments.",
     ]
     return "\n".join(lines)
-
-
-def _report(error: PystackError) -> None:
-    if error.code == "stack-invalid":
-        # Its lines begin with file:line:column, so that editors can jump there.
-        print(error.message, file=sys.stderr)
-    else:
-        _complain(error.message)
-    if error.hint:
-        for line in error.hint.splitlines():
-            print(f"  {line}", file=sys.stderr)
-
-
-def _complain(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-
-
-def _debug() -> None:
-    if os.environ.get("PYSTACK_DEBUG") == "1":
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exc()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator.cli.terminal import BLUE, DIM, GREEN, RED, Terminal
@@ -82,10 +82,17 @@ class PlainBoard:
     def __init__(self, terminal: Terminal) -> None:
         self._stream = terminal.stream
         self._last: dict[str, tuple[str, str]] = {}
+        self._counted: set[tuple[str, str]] = set()
 
     def update(self, progress: Mapping[str, Any]) -> None:
         subject, step = str(progress.get("subject") or ""), str(progress.get("step") or "")
-        detail = "" if progress.get("total") else str(progress.get("detail") or "")
+        detail = str(progress.get("detail") or "")
+        if progress.get("total"):
+            # Layers of one image take turns with every step: each step is told once.
+            if (subject, step) in self._counted:
+                return
+            self._counted.add((subject, step))
+            detail = ""
         if self._last.get(subject) == (step, detail):
             return
         self._last[subject] = (step, detail)
@@ -103,9 +110,15 @@ class PlainBoard:
 class _Row:
     step: str
     detail: str
-    amount: str
     began: float
     ended: float | None = None
+    # Bytes done and to do, by what they are of (the layers of an image).
+    amounts: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def amount(self) -> str:
+        current = sum(done for done, _ in self.amounts.values())
+        total = sum(whole for _, whole in self.amounts.values())
+        return f"{size(current)}/{size(total)}" if total else ""
 
 
 class LiveBoard:
@@ -125,10 +138,12 @@ class LiveBoard:
         subject = str(progress.get("subject") or "")
         row = self._rows.get(subject)
         if row is None:
-            row = self._rows[subject] = _Row("", "", "", now)
+            row = self._rows[subject] = _Row("", "", now)
         row.step = str(progress.get("step") or "")
         row.detail = str(progress.get("detail") or "").rpartition("\n")[2]
-        row.amount = _amount(progress)
+        if total := int(progress.get("total") or 0):
+            row.amounts[row.detail] = (int(progress.get("current") or 0), total)
+            row.detail = ""
         row.ended = now if progress.get("done") or row.step == "error" else None
         self.tick()
 
@@ -166,7 +181,7 @@ class LiveBoard:
         took = f"{ended - row.began:.1f}s"
         room = columns - len(took) - 4
         text = f"{subject[:width]:<{width}}  {row.step}"[:room]
-        more = " ".join(filter(None, [row.amount, row.detail]))
+        more = " ".join(filter(None, ["" if row.ended else row.amount(), row.detail]))
         extra = f" {more}"[: max(0, room - len(text))] if more else ""
         gap = " " * (room - len(text) - len(extra) + 1)
         paint = self._terminal.paint
@@ -187,10 +202,3 @@ class LiveBoard:
         # One write, so that a redraw is never seen half done.
         self._terminal.stream.write(back + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J")
         self._terminal.stream.flush()
-
-
-def _amount(progress: Mapping[str, Any]) -> str:
-    current, total = int(progress.get("current") or 0), int(progress.get("total") or 0)
-    if total:
-        return f"{size(current)}/{size(total)}"
-    return size(current) if current else ""

@@ -28,9 +28,7 @@ def together(do: Callable[[T], R], things: Iterable[T]) -> list[R | Exception]:
         return list(pool.map(one, every))
 
 
-def interleaved(
-    streams: Iterable[Callable[[], Iterator[Any]]], tick_s: float
-) -> Iterator[Any]:
+def interleaved(streams: Iterable[Callable[[], Iterator[Any]]], tick_s: float) -> Iterator[Any]:
     """The values of several streams as they come; None for every `tick_s` seconds without one.
 
     The first error of a stream is raised when all have ended.

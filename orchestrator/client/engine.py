@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.client.faults import fault
 from orchestrator.client.http import Response, receive, send
 
-type_json = "application/json"
+_JSON = "application/json"
 
 
 class Engine:
@@ -24,14 +24,14 @@ class Engine:
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON value at `path`; None where the answer has no body."""
-        return _value(self.open("GET", path, query=query))
+        return value_of(self.open("GET", path, query=query))
 
     def post(self, path: str, body: object = None, **query: object) -> Any:
         """The JSON value of the answer; `body` is sent as JSON."""
-        return _value(self.open("POST", path, query=query, body=_encoded(body)))
+        return value_of(self.open("POST", path, query=query, body=_encoded(body)))
 
     def delete(self, path: str, **query: object) -> Any:
-        return _value(self.open("DELETE", path, query=query))
+        return value_of(self.open("DELETE", path, query=query))
 
     def lines(
         self,
@@ -41,7 +41,7 @@ class Engine:
         body: object = None,
         content: bytes | Iterable[bytes] = b"",
         tick_s: float | None = None,
-        **query: object,
+        query: Mapping[str, object] | None = None,
     ) -> Iterator[Any]:
         """The JSON values of a stream of lines; None for every `tick_s` seconds without one."""
         payload = content if body is None else _encoded(body)
@@ -74,7 +74,7 @@ class Engine:
         method: str,
         path: str,
         *,
-        query: dict[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
         headers: dict[str, str] | None = None,
         body: bytes | Iterable[bytes] = b"",
     ) -> Response:
@@ -82,23 +82,35 @@ class Engine:
         connection = self._connect()
         fields = dict(headers or {})
         if body and isinstance(body, bytes):
-            fields.setdefault("Content-Type", type_json)
+            fields.setdefault("Content-Type", _JSON)
         send(connection, method, _target(path, query or {}), headers=fields, body=body)
         return _checked(receive(connection))
+
+
+def value_of(response: Response) -> Any:
+    """What a whole response carries: JSON, text, or None where it has no body."""
+    content = response.read() if response.status != 204 else b""
+    response.close()
+    if not content.strip():
+        return None
+    if response.headers.get("content-type", "").startswith("text/plain"):
+        return content.decode("utf-8", "replace")
+    return json.loads(content)
 
 
 def quote(text: str) -> str:
     """`text` as one segment of a path or one value of a query (RFC 3986, unreserved kept)."""
     safe = "-._~"
     return "".join(
-        chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in safe)
+        chr(byte)
+        if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in safe)
         # urllib.parse.quote does the same for 6 ms of imports.
         else f"%{byte:02X}"
         for byte in text.encode()
     )
 
 
-def _target(path: str, query: dict[str, object]) -> str:
+def _target(path: str, query: Mapping[str, object]) -> str:
     pairs = []
     for name, value in query.items():
         if value is None or value is False or value == "":
@@ -116,13 +128,3 @@ def _checked(response: Response) -> Response:
 
 def _encoded(body: object) -> bytes:
     return b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-
-
-def _value(response: Response) -> Any:
-    content = response.read() if response.status != 204 else b""
-    response.close()
-    if not content.strip():
-        return None
-    if response.headers.get("content-type", "").startswith("text/plain"):
-        return content.decode("utf-8", "replace")
-    return json.loads(content)

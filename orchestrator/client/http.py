@@ -40,25 +40,26 @@ class Response:
         self._connection.settimeout(tick_s)
         data = body.feed(self._buffered)
         self._buffered = b""
-        while True:
-            if data:
-                yield data
-            if body.done:
-                self.close()
-                return
-            try:
-                received = self._connection.recv(_RECEIVE_BYTES)
-            except TimeoutError:
-                yield b""
-                data = b""
-                continue
-            except OSError as error:
-                raise engine_gone() from error
-            if not received:
-                body.end()
-                self.close()
-                return
-            data = body.feed(received)
+        try:
+            while True:
+                if data:
+                    yield data
+                if body.done:
+                    return
+                try:
+                    received = self._connection.recv(_RECEIVE_BYTES)
+                except TimeoutError:
+                    yield b""
+                    data = b""
+                    continue
+                except OSError as error:
+                    raise engine_gone() from error
+                if not received:
+                    body.end()
+                    return
+                data = body.feed(received)
+        finally:
+            self.close()
 
     def read(self) -> bytes:
         """The whole body."""
@@ -83,23 +84,6 @@ class Response:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def exchange(
-    connection: socket.socket,
-    method: str,
-    target: str,
-    *,
-    headers: dict[str, str] | None = None,
-    body: bytes | Iterable[bytes] = b"",
-) -> Response:
-    """The response to one request sent on a fresh connection, which it closes when it ends.
-
-    A body that is not `bytes` is sent in chunks as it is produced.
-    Raises: Unavailable(engine-gone): the other side closed before it answered.
-    """
-    send(connection, method, target, headers=headers, body=body)
-    return receive(connection)
 
 
 def send(
@@ -136,20 +120,23 @@ def send(
 def receive(connection: socket.socket) -> Response:
     """The response that arrives on `connection`, up to the end of its head.
 
-    Raises: Unavailable(engine-gone): there is none.
+    Raises: Unavailable(engine-gone): there is none; the connection is closed then.
     """
     received = b""
-    while True:
-        head, found, rest = received.partition(b"\r\n\r\n")
-        if found:
-            return _response(connection, head, rest)
-        try:
+    try:
+        while b"\r\n\r\n" not in received:
             data = connection.recv(_RECEIVE_BYTES)
-        except OSError as error:
-            raise engine_gone() from error
-        if not data or len(received) > _MAX_HEAD_BYTES:
-            raise engine_gone()
-        received += data
+            if not data or len(received) > _MAX_HEAD_BYTES:
+                raise engine_gone()
+            received += data
+        head, _, rest = received.partition(b"\r\n\r\n")
+        return _response(connection, head, rest)
+    except OSError as error:
+        connection.close()
+        raise engine_gone() from error
+    except BaseException:
+        connection.close()
+        raise
 
 
 def engine_gone() -> Unavailable:

@@ -25,16 +25,19 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _load(session: Session, args: argparse.Namespace) -> int:
     with closing(_open(args.input or "-")) as archive:
-        _show(session, session.engine.lines(
-            "POST", "/images/load", content=_pieces(archive), quiet=args.quiet
-        ))
+        _show(
+            session,
+            session.engine.lines(
+                "POST", "/images/load", content=_pieces(archive), query={"quiet": args.quiet}
+            ),
+        )
     return 0
 
 
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-m", "--message", default="", metavar="TEXT", help="a comment in the image's history")
-    add("-c", "--change", action="append", default=[], metavar="INSTRUCTION", help="as CMD [\"sh\"]")
+    add("-c", "--change", action="append", default=[], metavar="INSTRUCTION", help='as CMD ["sh"]')
     add("file", metavar="FILE", help="the tar of a file tree, - for stdin")
     add("reference", nargs="?", default="", metavar="NAME[:TAG]", help="the image's name")
 
@@ -42,16 +45,21 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
 def _import(session: Session, args: argparse.Namespace) -> int:
     repository, tag = _split(args.reference)
     with closing(_open(args.file)) as archive:
-        _show(session, session.engine.lines(
-            "POST",
-            "/images/create",
-            content=_pieces(archive),
-            fromSrc="-",
-            repo=repository,
-            tag=tag,
-            message=args.message,
-            changes=args.change,
-        ))
+        _show(
+            session,
+            session.engine.lines(
+                "POST",
+                "/images/create",
+                content=_pieces(archive),
+                query={
+                    "fromSrc": "-",
+                    "repo": repository,
+                    "tag": tag,
+                    "message": args.message,
+                    "changes": args.change,
+                },
+            ),
+        )
     return 0
 
 

@@ -17,11 +17,16 @@ def pull_stream(
 ) -> Callable[[], Iterator[Any]]:
     """The progress of one pull, begun when it is called."""
     return lambda: session.engine.lines(
-        "POST", "/images/create", fromImage=reference, platform=platform, tick_s=tick_s
+        "POST",
+        "/images/create",
+        query={"fromImage": reference, "platform": platform},
+        tick_s=tick_s,
     )
 
 
-def pull_image(session: Session, reference: str, platform: str = "", *, quiet: bool = False) -> None:
+def pull_image(
+    session: Session, reference: str, platform: str = "", *, quiet: bool = False
+) -> None:
     """Pull, with progress on stderr unless `quiet`."""
     terminal = Terminal(session.stderr, session.environ)
     stream = pull_stream(session, reference, platform, TICK_S)()

@@ -54,10 +54,12 @@ def files(session: Session) -> list[str]:
     if named := _variable(session, _FILE_VARIABLES):
         separator = session.environ.get("COMPOSE_PATH_SEPARATOR") or ":"
         return [name for name in named.split(separator) if name]
-    from orchestrator.compose.find import find_stack_file  # noqa: PLC0415
+    from orchestrator.compose.find import find_override, find_stack_file  # noqa: PLC0415
 
     directory = session.options.project_directory
-    return [str(find_stack_file(Path(directory or ".").resolve()))]
+    found = find_stack_file(Path(directory or ".").resolve())
+    override = find_override(found)
+    return [str(found), *([str(override)] if override else [])]
 
 
 def project(session: Session) -> str:

@@ -95,7 +95,7 @@ def follow(
             "services": ",".join(services),
         }
         try:
-            for record in session.engine.lines("GET", path, **query):
+            for record in session.engine.lines("GET", path, query=query):
                 last = max(last, float(record.get("time") or 0))
                 printer.show(record)
         except Unavailable as error:

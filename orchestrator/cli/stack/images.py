@@ -63,9 +63,7 @@ def _build(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-def _building(
-    session: Session, build: Build, tags: Sequence[str]
-) -> Callable[[], Iterator[Any]]:
+def _building(session: Session, build: Build, tags: Sequence[str]) -> Callable[[], Iterator[Any]]:
     body = {"build": dataclasses.asdict(build), "tags": list(tags)}
     return lambda: session.engine.lines("POST", "/pystack/v1/build", body=body)
 

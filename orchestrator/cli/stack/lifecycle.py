@@ -56,7 +56,9 @@ def _change_services(
 
     def one(container: dict[str, Any]) -> None:
         query = {} if verb == "start" else {"t": grace_s}
-        session.engine.post(f"/containers/{containers.identifier(container, whole=True)}/{verb}", **query)
+        session.engine.post(
+            f"/containers/{containers.identifier(container, whole=True)}/{verb}", **query
+        )
 
     for container in found:
         shown.update({"subject": f"container {containers.name(container)}", "step": under_way})

@@ -75,7 +75,9 @@ def _up(session: Session, args: argparse.Namespace) -> int:
         printer = LogPrinter(
             terminal, _names(stack), prefix=not args.no_log_prefix, timestamps=args.timestamps
         )
-        follow(session, stack.name, printer, keep=True, since=f"{since:.6f}", services=args.services)
+        follow(
+            session, stack.name, printer, keep=True, since=f"{since:.6f}", services=args.services
+        )
     except KeyboardInterrupt:
         _stop(session, stack.name)
         return _EXIT_INTERRUPTED
