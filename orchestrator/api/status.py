@@ -1,0 +1,29 @@
+"""Errors as HTTP: the one table of status codes."""
+
+from __future__ import annotations
+
+from orchestrator import errors
+
+_STATUS: tuple[tuple[type[errors.PystackError], int], ...] = (
+    (errors.InvalidInput, 400),
+    (errors.Denied, 403),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.Unavailable, 503),
+    (errors.Failed, 500),
+)
+
+
+def status_of(error: errors.PystackError) -> int:
+    """The HTTP status that answers this error."""
+    return next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+
+
+def body_of(error: errors.PystackError) -> dict[str, str]:
+    """The JSON body that answers this error."""
+    return {
+        "message": error.message,
+        "code": error.code,
+        "about": error.about,
+        "hint": error.hint,
+    }
