@@ -41,7 +41,9 @@ def test_an_answer_without_a_body_is_none(fake: FakeEngine) -> None:
 
 
 def test_lines_are_told_apart_however_they_arrive(fake: FakeEngine) -> None:
-    fake.on("GET /l", [CHUNKED, chunk(b'{"a":1}\n{"b"'), chunk(b":2}\n\n"), chunk(b'{"c":3}'), LAST])
+    fake.on(
+        "GET /l", [CHUNKED, chunk(b'{"a":1}\n{"b"'), chunk(b":2}\n\n"), chunk(b'{"c":3}'), LAST]
+    )
     assert list(fake.engine().lines("GET", "/l")) == [{"a": 1}, {"b": 2}, {"c": 3}]
 
 
