@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def _format_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _version(session: Session, args: argparse.Namespace) -> int:
-    client = {"Version": __version__, "Python": platform.python_version()}
+    client = {"Version": __version__, "Python": sys.version.partition(" ")[0]}
     if args.format == "json":
         session.say(json.dumps({"Client": client, "Server": session.engine.get("/version")}))
         return 0

@@ -63,10 +63,28 @@ def _up(session: Session, args: argparse.Namespace) -> int:
         return _plan(session, args)
     stack = _stack(session, args)
     if args.detach or args.wait:
-        _bring_up(session, stack, args)
-        return 0
+        return _detached(session, stack, args)
     # SIGTERM means what Ctrl-C does: stop the stack, then go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _attached(session, stack, args)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _detached(session: Session, stack: Stack, args: argparse.Namespace) -> int:
+    try:
+        _bring_up(session, stack, args)
+    except KeyboardInterrupt:
+        session.note("")
+        session.note(
+            f"the engine goes on without this command; pystack -p {stack.name} down ends it"
+        )
+        return _EXIT_INTERRUPTED
+    return 0
+
+
+def _attached(session: Session, stack: Stack, args: argparse.Namespace) -> int:
     since = time.time()
     try:
         _bring_up(session, stack, args)
