@@ -7,6 +7,7 @@ most commands take to run.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from orchestrator.cli.units import size
 from orchestrator.client.faults import error_of
 
 TICK_S = 0.1
+_SAID_LINES = 20
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -28,7 +30,7 @@ class Board(Protocol):
     def tick(self) -> None:
         """Time has passed."""
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         """No more will come; what was shown stays."""
 
 
@@ -44,6 +46,7 @@ def watch(stream: Iterable[Any], shown: Board) -> dict[str, Any]:
     Raises: the PystackError of an `error` line.
     """
     result: dict[str, Any] = {}
+    failed = True
     try:
         for value in stream:
             if value is None:
@@ -58,8 +61,9 @@ def watch(stream: Iterable[Any], shown: Board) -> dict[str, Any]:
                 result["plan"] = value["plan"]
             elif "status" in value:
                 shown.update(_from_docker(value))
+        failed = False
     finally:
-        shown.close()
+        shown.close(failed=failed)
     return result
 
 
@@ -102,7 +106,7 @@ class PlainBoard:
     def tick(self) -> None:
         """Nothing changes with time."""
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         self._stream.flush()
 
 
@@ -114,6 +118,8 @@ class _Row:
     ended: float | None = None
     # Bytes done and to do, by what they are of (the layers of an image).
     amounts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # The last lines that the present step has said, for when it fails.
+    said: deque[str] = field(default_factory=lambda: deque(maxlen=_SAID_LINES))
 
     def amount(self) -> str:
         current = sum(done for done, _ in self.amounts.values())
@@ -139,11 +145,16 @@ class LiveBoard:
         row = self._rows.get(subject)
         if row is None:
             row = self._rows[subject] = _Row("", "", now)
-        row.step = str(progress.get("step") or "")
+        step = str(progress.get("step") or "")
+        if step not in (row.step, "error"):
+            row.said.clear()
+        row.step = step
         row.detail = str(progress.get("detail") or "").rpartition("\n")[2]
         if total := int(progress.get("total") or 0):
             row.amounts[row.detail] = (int(progress.get("current") or 0), total)
             row.detail = ""
+        elif row.detail and step != "error":
+            row.said.append(row.detail)
         row.ended = now if progress.get("done") or row.step == "error" else None
         self.tick()
 
@@ -151,9 +162,15 @@ class LiveBoard:
         if self._clock() - self._drawn_at >= TICK_S:
             self._draw(final=False)
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         if self._rows:
             self._draw(final=True)
+        for subject, row in self._rows.items():
+            if len(row.said) > 1 and (row.step == "error" or (failed and row.ended is None)):
+                # One row has room for one line of a failing step; what led to it matters now.
+                self._terminal.stream.write(f"{subject}:\n")
+                self._terminal.stream.writelines(f"  | {line}\n" for line in row.said)
+        self._terminal.stream.flush()
         self._rows.clear()
         self._drawn_rows = 0
 
@@ -172,11 +189,11 @@ class LiveBoard:
         width = min(max((len(subject) for subject, _ in shown), default=0), columns // 2)
         return [
             self._terminal.paint(head, BLUE),
-            *(self._line(subject, row, width, columns) for subject, row in shown),
+            *(self._line(subject, row, width, columns, final=final) for subject, row in shown),
         ]
 
-    def _line(self, subject: str, row: _Row, width: int, columns: int) -> str:
-        mark, colour = self._mark(row)
+    def _line(self, subject: str, row: _Row, width: int, columns: int, *, final: bool) -> str:
+        mark, colour = self._mark(row, final=final)
         ended = self._clock() if row.ended is None else row.ended
         took = f"{ended - row.began:.1f}s"
         room = columns - len(took) - 4
@@ -187,11 +204,13 @@ class LiveBoard:
         paint = self._terminal.paint
         return f" {paint(mark, colour)} {text}{paint(extra, DIM)}{gap}{paint(took, DIM)}"
 
-    def _mark(self, row: _Row) -> tuple[str, str]:
+    def _mark(self, row: _Row, *, final: bool) -> tuple[str, str]:
         if row.step == "error":
             return "✘", RED
         if row.ended is not None:
             return "✔", GREEN
+        if final:
+            return "·", DIM
         return _SPINNER[int(self._clock() / TICK_S) % len(_SPINNER)], BLUE
 
     def _draw(self, *, final: bool) -> None:

@@ -20,7 +20,7 @@ from orchestrator.cli.system import event_line
 from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.units import age, bytes_of, seconds_of, size
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import Failed, InvalidInput, NotFound
 
 
 @pytest.mark.parametrize(
@@ -249,6 +249,20 @@ def test_live_progress_is_redrawn_in_place_and_adds_up_the_layers() -> None:
     board.tick()
     assert screen.getvalue().endswith("\x1b[J")
     assert "\x1b[2A\r" in screen.getvalue(), "it goes back over the two lines drawn before"
+
+
+def test_what_a_failing_step_said_is_shown_when_it_is_over() -> None:
+    screen = Screen()
+    board = LiveBoard(Terminal(screen, {"NO_COLOR": "1"}), "build", lambda: 0.0)
+    values = [
+        step("image web", "RUN one", "fine"),
+        step("image web", "RUN two", "compiling"),
+        step("image web", "RUN two", "broken here"),
+        {"error": {"message": "RUN two: exit code 3", "code": "build-failed"}},
+    ]
+    with pytest.raises(Failed):
+        watch(values, board)
+    assert screen.getvalue().endswith("image web:\n  | compiling\n  | broken here\n")
 
 
 def test_live_progress_never_is_higher_than_the_screen() -> None:
