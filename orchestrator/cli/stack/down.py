@@ -38,9 +38,10 @@ def _down(session: Session, args: argparse.Namespace) -> int:
     stream = session.engine.lines("POST", path, body=body, tick_s=TICK_S)
     shown = board(Terminal(session.stderr, session.environ), f"down {name}")
     result = watch(stream, shown)
-    for warning in result.get("warnings") or ():
+    warnings = result.get("warnings") or ()
+    for warning in warnings:
         session.note(f"warning: {warning}")
-    if result.get("changed") == 0:
+    if result.get("changed") == 0 and not warnings:
         session.note(f"nothing to remove for stack {name}")
     return 0
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from orchestrator.cli import containers
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import PREFIX_COLOURS, Terminal
 from orchestrator.client.engine import quote
 from orchestrator.errors import Unavailable
 
 _RETRY_S = 0.2
+_IDLE_S = 1.0
+_OVERLAP_S = 2.0
+_ENDED = ("exited", "dead", "removing")
 
 
 class LogPrinter:
@@ -77,32 +81,58 @@ def follow(
     tail: str = "all",
     since: str = "",
     until: str = "",
-    services: Iterable[str] = (),
+    services: Sequence[str] = (),
 ) -> None:
     """Print the stack's log; with `keep` until its containers have all ended.
 
     An engine that is killed meanwhile takes nothing with it: the next one is started and the log
-    goes on after the last line shown.
+    goes on after the last line shown of each container.
     """
-    last = 0.0
-    path = f"/pystack/v1/stacks/{quote(stack)}/logs"
+    query: dict[str, object] = {
+        "follow": keep,
+        "tail": "" if tail == "all" else tail,
+        "since": since,
+        "until": until,
+        "services": ",".join(services),
+    }
+    shown: dict[str, float] = {}
     while True:
-        query: dict[str, object] = {
-            "follow": keep,
-            "tail": "" if tail == "all" else tail,
-            "since": since,
-            "until": until,
-            "services": ",".join(services),
-        }
         try:
-            for record in session.engine.lines("GET", path, query=query):
-                last = max(last, float(record.get("time") or 0))
-                printer.show(record)
+            _print(session, stack, printer, query, shown, services)
+            return
         except Unavailable as error:
             if not keep or error.code != "engine-gone":
                 raise
-            time.sleep(_RETRY_S)
-            # `since` is inclusive at the engine: a microsecond on is the next line.
-            since, tail = (f"{last + 1e-6:.6f}" if last else since), "all"
+        time.sleep(_RETRY_S)
+        if shown:
+            # Lines of one container come in order, those of several only nearly so.
+            query |= {"since": f"{max(shown.values()) - _OVERLAP_S:.6f}", "tail": ""}
+
+
+def _print(
+    session: Session,
+    stack: str,
+    printer: LogPrinter,
+    query: Mapping[str, object],
+    shown: dict[str, float],
+    services: Sequence[str],
+) -> None:
+    """Print what one request tells, but nothing twice; `shown` has each container's last time."""
+    resumed = dict(shown)
+    path = f"/pystack/v1/stacks/{quote(stack)}/logs"
+    tick_s = _IDLE_S if query["follow"] else None
+    for record in session.engine.lines("GET", path, query=query, tick_s=tick_s):
+        if record is None:
+            if not _anything_runs(session, stack, services):
+                return
             continue
-        return
+        container, when = name_of(record), float(record.get("time") or 0)
+        if when <= resumed.get(container, -1.0):
+            continue
+        shown[container] = when
+        printer.show(record)
+
+
+def _anything_runs(session: Session, stack: str, services: Sequence[str]) -> bool:
+    found = containers.of_stack(session, stack, services)
+    return any(container.get("State") not in _ENDED for container in found)

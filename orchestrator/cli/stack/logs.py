@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from orchestrator.cli.arguments import moment
 from orchestrator.cli.command import Command
@@ -42,7 +42,7 @@ def window(args: argparse.Namespace) -> dict[str, str]:
     return times
 
 
-def show(session: Session, args: argparse.Namespace, stack: str, services: Iterable[str]) -> None:
+def show(session: Session, args: argparse.Namespace, stack: str, services: Sequence[str]) -> None:
     """Print the log of some services of a stack, all when none is named."""
     terminal = Terminal(session.stdout, session.environ)
     terminal.colours = terminal.colours and not getattr(args, "no_color", False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.unit.cli.conftest import Say
+from tests.unit.cli.conftest import Said, Say
 from tests.unit.client.fake_engine import CHUNKED, FakeEngine, as_json, chunk, json_lines
 
 STACK = "services:\n  web:\n    image: busybox\n    command: sleep 1000\n"
@@ -93,14 +93,21 @@ def test_the_log_goes_on_with_the_next_engine_after_the_last_line(
     fake.on(
         "GET /pystack/v1/stacks/demo/logs",
         dying,
-        json_lines({**record, "time": 6.0, "line": "second"}),
+        json_lines(record, {**record, "time": 6.0, "line": "second"}),
     )
     said = say("logs", "-f", "--tail", "3")
     assert said.out == "web-1  | first\nweb-1  | second\n"
     assert fake.asked() == [
         "GET /pystack/v1/stacks/demo/logs?follow=1&tail=3",
-        "GET /pystack/v1/stacks/demo/logs?follow=1&since=5.000001",
+        "GET /pystack/v1/stacks/demo/logs?follow=1&since=3.000000",
     ]
+
+
+def test_following_ends_when_nothing_runs_any_more(fake: FakeEngine, say: Say, stack: Path) -> None:
+    record = {"service": "web", "number": 1, "time": 5.0, "line": "bye"}
+    fake.on("GET /pystack/v1/stacks/demo/logs", endless(record))
+    fake.on("GET /containers/json", as_json([{**LISTED, "State": "exited"}]))
+    assert say("logs", "-f") == Said(0, "web-1  | bye\n", "")
 
 
 def test_a_failed_up_says_why_and_what_to_do(fake: FakeEngine, say: Say, stack: Path) -> None:
