@@ -87,7 +87,9 @@ def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
 def _default_file(env: Mapping[str, str], root: bool) -> str:
     if root:
         return "/etc/pystack/settings.toml"
-    return str(Path(env.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "pystack/settings.toml")
+    return str(
+        Path(env.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "pystack/settings.toml"
+    )
 
 
 def _default_paths(env: Mapping[str, str], root: bool) -> dict[str, Any]:

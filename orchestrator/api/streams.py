@@ -17,16 +17,15 @@ class JsonLines:
     """A chunked answer of one JSON object a line."""
 
     def __init__(self, response: web.StreamResponse) -> None:
-        self._response = response
+        self.response = response
+        self.gone = False
 
     async def send(self, value: Any) -> None:
         """Nothing, once the line is with the transport; a client that is gone is no error."""
         try:
-            await self._response.write(_encode(value) + b"\n")
+            await self.response.write(_encode(value) + b"\n")
         except (ConnectionError, RuntimeError):
             self.gone = True
-
-    gone = False
 
 
 @asynccontextmanager
@@ -75,7 +74,8 @@ class Hijacked:
 
     async def drain(self) -> None:
         """Nothing, once a slow client has taken most of what was written."""
-        while self._transport.get_write_buffer_size() > 1 << 20 and not self.gone:
+        # The transport tells its own protocol of room, and nobody else.
+        while self._transport.get_write_buffer_size() > 1 << 20 and not self.gone:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -92,9 +92,9 @@ async def hijack(request: web.Request, content_type: str) -> AsyncIterator[Hijac
         if upgrade
         else f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
     )
-    stream = Hijacked(transport)  # type: ignore[arg-type]
-    request.protocol.set_parser(stream)
-    transport.write(head.encode())  # type: ignore[attr-defined]
+    stream = Hijacked(transport)
+    request.protocol.set_parser(stream)  # type: ignore[arg-type]
+    transport.write(head.encode())
     try:
         yield stream
     finally:

@@ -18,7 +18,8 @@ from orchestrator.controller.diff import Desired
 from orchestrator.controller.execute import Executor, Nouns
 from orchestrator.controller.health import Readiness, readiness
 from orchestrator.controller.loop import StackLoop, Status
-from orchestrator.controller.observe import Observed, observe
+from orchestrator.controller.observe import observe
+from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Plan
 from orchestrator.errors import NotFound
 from orchestrator.model.events import Progress

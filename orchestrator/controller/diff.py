@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
 from orchestrator.controller.desired import container_name, container_spec, namespace_owner
-from orchestrator.controller.observe import Observed, number_of
+from orchestrator.controller.observed import Observed, number_of
 from orchestrator.controller.plan import (
     Action,
     BuildImage,

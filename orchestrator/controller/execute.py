@@ -134,8 +134,10 @@ class Executor:
         nouns = self._nouns
         match action:
             case PullImage():
-                policy = "always" if action.always else "missing"
-                await nouns.images.ensure(action.reference, policy, report)
+                if action.always:
+                    await nouns.images.pull(action.reference, report)
+                else:
+                    await nouns.images.ensure(action.reference, "missing", report)
             case BuildImage():
                 tags = (action.reference, *action.build.tags)
                 await nouns.builds.build(action.build, tags, report)

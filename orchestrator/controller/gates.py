@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.controller.observe import Observed
+from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Gate
 from orchestrator.model.observed import Container
 

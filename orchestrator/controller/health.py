@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.controller.observe import Observed
+from orchestrator.controller.observed import Observed
 from orchestrator.model.stack import Stack
 
 

@@ -18,7 +18,7 @@ from orchestrator.aio.changes import Changes
 from orchestrator.controller.diff import Desired, diff
 from orchestrator.controller.execute import Executor, Outcome
 from orchestrator.controller.gates import GateState, gate_state
-from orchestrator.controller.observe import Observed
+from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import BuildImage, Gate, Plan, PullImage
 from orchestrator.errors import Failed, PystackError
 from orchestrator.model.events import Progress

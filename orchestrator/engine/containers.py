@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -27,10 +28,13 @@ from orchestrator.model.container import ContainerSpec, Healthcheck, Mount
 from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container, Health, ProbeResult, State
+from orchestrator.runtime.attach import Attachment, attach
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
 from orchestrator.state.database import Database
 from orchestrator.supervisor.restart import next_restart
+from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
 
 _HEALTH_LOG = 5
@@ -51,7 +55,9 @@ class Containers:
         volumes: Volumes,
         launcher: Launcher,
         tasks: TaskGroup,
+        log_max_bytes: int,
     ) -> None:
+        self._log_max_bytes = log_max_bytes
         self._records = database.containers
         self._events = events
         self._runtime = runtime
@@ -62,6 +68,7 @@ class Containers:
         self._tasks = tasks
         self._locks: dict[str, anyio.Lock] = {}
         self._supervisors: dict[str, anyio.CancelScope] = {}
+        self._attaching: dict[str, list[tuple[anyio.Event, anyio.Event]]] = {}
         self.changes = Changes()
 
     # -- finding ---------------------------------------------------------------------------
@@ -194,7 +201,7 @@ class Containers:
 
     async def _start(self, container: Container) -> Container:
         try:
-            pid, started = await self._launcher.launch(container)
+            pid, started = await self._launcher.launch(container, self._let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
             self._change(container.id, exit_code=code, error=error.message)
@@ -273,6 +280,57 @@ class Containers:
 
         return await self.changes.until(ended)
 
+    async def wait_for(self, reference: str, condition: str) -> int:
+        """The exit code at Docker's wait conditions: `not-running`, `next-exit`, `removed`."""
+        identifier = self.get(reference).id
+        began = self.get(identifier).state
+        last = 0
+
+        def met() -> int | None:
+            nonlocal last
+            container = self._records.get(identifier)
+            if container is None:
+                return last
+            state = container.state
+            last = state.exit_code
+            ended = not container.running and state.status != "created"
+            again = state.finished_at != began.finished_at or state.error != began.error
+            match condition:
+                case "removed":
+                    return None
+                case "next-exit":
+                    return last if again and not container.running else None
+                case _:
+                    return last if ended or (not container.running and not began.pid) else None
+
+        return await self.changes.until(met)
+
+    @asynccontextmanager
+    async def attached(self, identifier: str, bundle: Bundle) -> AsyncGenerator[Attachment | None]:
+        """The running container's streams; of one that is to be started, from its first byte.
+
+        None where it went away before it was started.
+        """
+        container = self.get(identifier)
+        ready = anyio.Event()
+        if not container.running:
+            created = anyio.Event()
+            self._attaching.setdefault(identifier, []).append((created, ready))
+            await created.wait()
+        try:
+            async with attach(bundle.path) as session:
+                ready.set()
+                yield session
+        finally:
+            ready.set()
+
+    async def _let_attach(self, identifier: str) -> None:
+        """Nothing, once whoever waits for the container's streams has them."""
+        for created, ready in self._attaching.pop(identifier, ()):
+            created.set()
+            with anyio.move_on_after(2):
+                await ready.wait()
+
     # -- supervision -----------------------------------------------------------------------
 
     def _supervise(self, container: Container) -> None:
@@ -289,6 +347,7 @@ class Containers:
             health=self._report_health,
             exited=self._exited,
             restart=self._restart,
+            rotate=self._rotate,
         )
         with scope:
             await supervise(container, reports)
@@ -331,7 +390,7 @@ class Containers:
             container.id, status="exited" if delay is None else "restarting", pid=0, pid_started=0,
             exit_code=exit_code, oom_killed=oom, finished_at=now, health="none",
             restart_count=attempts if delay is None else attempts + 1,
-            error="" if code is not None else "the exit code was lost with the process that held it",
+            error="" if code is not None else "the exit code was lost",
         )  # fmt: skip
         self._tell("die", container, {"exitCode": str(exit_code)})
         if oom:
@@ -348,6 +407,11 @@ class Containers:
                 with anyio.CancelScope(shield=True):
                     container = await self._start(container)
         return container if container is not None and container.running else None
+
+    async def _rotate(self, container: Container) -> None:
+        bundle = self._launcher.bundle(container)
+        rotation = rotation_of(container.spec.log_options, self._log_max_bytes)
+        await keep_rotated(bundle.log_path, bundle.control, rotation)
 
     async def _probe(self, container: Container, timeout_s: float) -> ProbeResult:
         check = self._healthcheck(container)

@@ -8,6 +8,7 @@ what a new engine calls for everything that the last one left half done.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -22,7 +23,7 @@ from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, oci_config, write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.driver import Runtime
-from orchestrator.runtime.process import pid_start_time
+from orchestrator.runtime.process import pid_start_time, wait_monitor
 from orchestrator.runtime.user import resolve_user
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
@@ -72,27 +73,37 @@ class Launcher:
             log_driver=container.spec.log_driver,
         )
 
-    async def launch(self, container: Container) -> tuple[int, int]:
+    async def launch(
+        self, container: Container, created: Callable[[str], Awaitable[None]]
+    ) -> tuple[int, int]:
         """The process id of the container and that process's start time in clock ticks.
+
+        `created` is awaited between the creation and the start, when nothing was said yet.
 
         Raises: Failed: the runtime refused; its message is the error's.  Conflict: a port is taken.
         """
         async with self._limiter:
             try:
-                return await self._launch(container)
+                return await self._launch(container, created)
             except BaseException:
                 with anyio.move_on_after(30, shield=True):
                     await self.land(container)
                 raise
 
-    async def _launch(self, container: Container) -> tuple[int, int]:
+    async def _launch(
+        self, container: Container, created: Callable[[str], Awaitable[None]]
+    ) -> tuple[int, int]:
         image = self._images.get(container.image_id)
         bundle = self.bundle(container)
         files = self.files(container.id)
         await to_thread.run_sync(self._mount_root, container, self._images.lowers(image), bundle)
         binds: list[tuple[Mount, str]] = []
         for mount in container.mounts:
-            binds.append((mount, await self._source(mount, bundle.rootfs)))
+            source = await self._source(mount, bundle.rootfs)
+            bound = source
+            if mount.kind != "tmpfs":
+                bound = str(await to_thread.run_sync(mounts.bind_source, mount, Path(source)))
+            binds.append((mount, bound))
         await self._networks.write_hosts(files, container)
         user = await to_thread.run_sync(
             resolve_user,
@@ -115,6 +126,7 @@ class Launcher:
         started = pid_start_time(pid)
         await self._networks.connect(container, pid)
         await self._networks.publish(container)
+        await created(container.id)
         await self._runtime.start(container.id)
         return pid, started
 
@@ -126,7 +138,7 @@ class Launcher:
 
     async def _source(self, mount: Mount, rootfs: Path) -> str:
         if mount.kind == "volume":
-            await self._volumes.fill(mount, rootfs / mount.target.lstrip("/"))
+            await self._volumes.fill(mount, rootfs)
             return self._volumes.get(mount.source).mountpoint
         return mount.source
 
@@ -162,6 +174,7 @@ class Launcher:
         """Nothing, once no process, port, mount or cgroup of the container is left."""
         await self._networks.withdraw(container)
         await self._runtime.delete(container.id, force=True)
+        await wait_monitor(self.bundle(container))
         await to_thread.run_sync(self.clear, container.id)
 
     def clear(self, identifier: str) -> None:

@@ -401,6 +401,12 @@ class Networks:
             structlog.get_logger().warning("the firewall table was deleted; it is put back")
             await self._firewall.ensure()
 
+    async def leave(self) -> None:
+        """Nothing, once the kernel has nothing of ours: for an engine that ends while no container
+        runs. The records stay, and the next engine's `restore` makes it all again."""
+        await self._driver.sweep(set(), set())
+        await self._firewall.leave()
+
     def close(self) -> None:
         """Nothing; what only a running engine serves ends, what the kernel serves goes on."""
         self._publisher.close()

@@ -100,7 +100,7 @@ class Volumes:
             )
         return tuple(resolved)
 
-    async def fill(self, mount: Mount, image_dir: Path) -> None:
+    async def fill(self, mount: Mount, rootfs: Path) -> None:
         """Nothing, once a volume that is used for the first time holds what the image has there.
 
         Source: Docker's "Volumes" page, "Populate a volume using a container".
@@ -109,7 +109,7 @@ class Volumes:
             return
         data = Path(self.get(mount.source).mountpoint)
         async with self._filling:
-            await to_thread.run_sync(local.fill_from_image, data, image_dir)
+            await to_thread.run_sync(local.fill_from_image, data, rootfs, mount.target)
 
     def users(self, name: str) -> list[Container]:
         """The containers, running or not, that mount the volume."""

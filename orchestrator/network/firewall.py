@@ -82,6 +82,10 @@ class Firewall:
             if gone:
                 await to_thread.run_sync(self._change, ruleset.unpublish_text(gone))
 
+    async def leave(self) -> None:
+        """Nothing, once our table is gone, unless the owner's chain in it has rules."""
+        await to_thread.run_sync(self._leave)
+
     async def obstacles(self) -> list[str]:
         """Chains of others that drop forwarded packets by policy, as "ip filter FORWARD": what they
         do not accept cannot leave a container, whatever our table says."""
@@ -103,6 +107,10 @@ class Firewall:
         except NftablesError:
             # The table is not what we remember: somebody changed it. Replacing is always right.
             self._replace()
+
+    def _leave(self) -> None:
+        with suppress(NftablesError):
+            self._nftables.run("delete table inet pystack\n")
 
     def _replace(self) -> None:
         families = {4} | {6 for n in self._networks.values() if n.ipv6_subnet}

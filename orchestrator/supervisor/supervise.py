@@ -5,7 +5,7 @@ Knows when to look, not what to do: the engine hands in what an exit, a probe an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,6 +31,7 @@ class Reports:
     health: Callable[[str, Health, int, ProbeResult], None]
     exited: Callable[[str], Awaitable[float | None]]
     restart: Callable[[str], Awaitable[Container | None]]
+    rotate: Callable[[Container], Coroutine[None, None, None]]
 
 
 async def supervise(container: Container, reports: Reports) -> None:
@@ -57,8 +58,11 @@ async def _watch(container: Container, reports: Reports) -> None:
                     partial(reports.probe, container),
                     partial(reports.health, container.id),
                     started_at=container.state.started_at,
+                    health=container.state.health,
+                    streak=container.state.failing_streak,
                 )
             )
+        tasks.start_soon(reports.rotate, container)
         await wait_exit(container.state.pid, container.state.pid_started)
         tasks.cancel_scope.cancel()
 

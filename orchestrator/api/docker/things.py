@@ -1,0 +1,143 @@
+"""Docker's endpoints about images, networks and volumes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from orchestrator.api.docker.containers import flag, json_body
+from orchestrator.api.parts import Parts
+from orchestrator.api.work import worked
+from orchestrator.model.events import Report
+from orchestrator.wire.docker import (
+    image_inspect,
+    image_summary,
+    network_summary,
+    volume_summary,
+)
+
+
+class ThingHandlers:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._nouns = parts.nouns
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/images/json", self.images),
+            web.post("/images/create", self.create_image),
+            web.post("/images/load", self.load),
+            web.get("/images/{name:.+}/json", self.image),
+            web.delete("/images/{name:.+}", self.remove_image),
+            web.get("/networks", self.networks),
+            web.post("/networks/create", self.create_network),
+            web.get("/networks/{name}", self.network),
+            web.delete("/networks/{name}", self.remove_network),
+            web.get("/volumes", self.volumes),
+            web.post("/volumes/create", self.create_volume),
+            web.get("/volumes/{name}", self.volume),
+            web.delete("/volumes/{name}", self.remove_volume),
+        ]
+
+    async def images(self, _request: web.Request) -> web.Response:
+        used = [c.image_id for c in self._nouns.containers.all()]
+        return web.json_response(
+            [image_summary(i, used.count(i.id)) for i in self._nouns.images.all()]
+        )
+
+    async def image(self, request: web.Request) -> web.Response:
+        return web.json_response(image_inspect(self._nouns.images.get(request.match_info["name"])))
+
+    async def create_image(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        if "fromSrc" in query:
+            name = query.get("repo", "")
+            if tag := query.get("tag"):
+                name += f":{tag}"
+
+            async def import_it(_report: Report) -> dict[str, object]:
+                image = await self._nouns.images.import_rootfs_tar(_body(request), name)
+                return {"id": image.id}
+
+            return await worked(request, import_it)
+        reference = query["fromImage"]
+        if tag := query.get("tag"):
+            reference += f"@{tag}" if tag.startswith("sha256:") else f":{tag}"
+
+        async def pull(report: Report) -> dict[str, object]:
+            image = await self._nouns.images.pull(reference, report, query.get("platform", ""))
+            return {"id": image.id}
+
+        return await worked(request, pull)
+
+    async def load(self, request: web.Request) -> web.StreamResponse:
+        async def load(report: Report) -> dict[str, object]:
+            loaded = await self._nouns.images.load_archive(_body(request), report)
+            return {"images": [i.tags[0] if i.tags else i.id for i in loaded]}
+
+        return await worked(request, load)
+
+    async def remove_image(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        removed = await self._nouns.images.remove(name, force=flag(request, "force"))
+        lines = [{"Untagged": t} for t in removed.untagged]
+        return web.json_response(lines + [{"Deleted": d} for d in removed.deleted])
+
+    async def networks(self, _request: web.Request) -> web.Response:
+        containers = self._nouns.containers.all()
+        return web.json_response(
+            [network_summary(n, containers) for n in self._nouns.networks.list()]
+        )
+
+    async def network(self, request: web.Request) -> web.Response:
+        found = self._nouns.networks.get(request.match_info["name"])
+        return web.json_response(network_summary(found, self._nouns.containers.all()))
+
+    async def create_network(self, request: web.Request) -> web.Response:
+        body = await json_body(request)
+        config = ((body.get("IPAM") or {}).get("Config") or [{}])[0]
+        made = await self._nouns.networks.create(
+            str(body.get("Name") or ""),
+            driver=body.get("Driver") or "bridge",
+            subnet=config.get("Subnet") or "",
+            gateway=config.get("Gateway") or "",
+            ip_range=config.get("IPRange") or "",
+            internal=bool(body.get("Internal")),
+            options=body.get("Options") or {},
+            labels=body.get("Labels") or {},
+        )
+        return web.json_response({"Id": made.id, "Warning": ""}, status=201)
+
+    async def remove_network(self, request: web.Request) -> web.Response:
+        await self._nouns.networks.remove(request.match_info["name"])
+        return web.Response(status=204)
+
+    async def volumes(self, _request: web.Request) -> web.Response:
+        shown = [volume_summary(v) for v in self._nouns.volumes.all()]
+        return web.json_response({"Volumes": shown, "Warnings": []})
+
+    async def volume(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            volume_summary(self._nouns.volumes.get(request.match_info["name"]))
+        )
+
+    async def create_volume(self, request: web.Request) -> web.Response:
+        body = await json_body(request)
+        made = await self._nouns.volumes.ensure(
+            str(body.get("Name") or ""),
+            driver=body.get("Driver") or "local",
+            options=body.get("DriverOpts") or {},
+            labels=body.get("Labels") or {},
+        )
+        return web.json_response(volume_summary(made), status=201)
+
+    async def remove_volume(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        await self._nouns.volumes.remove(name, force=flag(request, "force"))
+        return web.Response(status=204)
+
+
+async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    async for piece in request.content.iter_chunked(1 << 20):
+        yield piece

@@ -1,0 +1,27 @@
+"""What the handlers work with, handed in by the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.controller.controller import Controller
+from orchestrator.controller.execute import Nouns
+from orchestrator.engine.events import Events
+from orchestrator.engine.launch import Launcher
+from orchestrator.runtime.driver import Runtime
+from orchestrator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The engine as the API sees it; `shutdown` asks the process to end."""
+
+    settings: Settings
+    nouns: Nouns
+    controller: Controller
+    events: Events
+    launcher: Launcher
+    runtime: Runtime
+    cgroup_layout: str
+    shutdown: Callable[[], None]

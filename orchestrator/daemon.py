@@ -1,0 +1,183 @@
+"""The engine process: builds every object, opens the root task group, serves until told to end.
+
+Starting is recovering: there is no other way to start. Ending leaves the containers as they are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from orchestrator.api.parts import Parts
+from orchestrator.api.server import application, served
+from orchestrator.controller.controller import Controller
+from orchestrator.controller.execute import Nouns
+from orchestrator.engine.builds import Builds
+from orchestrator.engine.containers import Containers
+from orchestrator.engine.events import Events
+from orchestrator.engine.images import Images
+from orchestrator.engine.launch import Launcher
+from orchestrator.engine.networks import open_networks
+from orchestrator.engine.volumes import Volumes
+from orchestrator.errors import Conflict, Denied, PystackError
+from orchestrator.images.content import ContentStore
+from orchestrator.runtime.cgroups import layout
+from orchestrator.runtime.choose import choose_runtime
+from orchestrator.runtime.namespaces import enter_private_mounts
+from orchestrator.settings import Settings, load_settings
+from orchestrator.state.database import Database, open_database
+
+
+def main() -> int:
+    """The exit code of the engine process: 0 when told to end, 1 when it could not start."""
+    try:
+        settings = load_settings()
+        if os.geteuid() != 0:
+            raise Denied(
+                "the engine needs root: it makes mounts, networks and cgroups",
+                code="not-root",
+                about="engine",
+                hint="start it with sudo",
+            )
+        for directory in (settings.data_dir, settings.run_dir, settings.log_file.parent):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+        with _alone(settings.run_dir / "engine.lock"):
+            _log_to(settings.log_file)
+            cgroup_layout = layout()
+            enter_private_mounts(cgroup_layout == "hybrid")
+            with open_database(settings.data_dir / "state.db") as database:
+                anyio.run(_serve, settings, database, cgroup_layout)
+    except PystackError as error:
+        sys.stderr.write(f"error: {error.message}\n  {error.hint}\n")
+        return 1
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(PystackError)
+        structlog.get_logger().exception("engine failed")
+        first: BaseException = ours or group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        hint = first.hint if isinstance(first, PystackError) else ""
+        sys.stderr.write(f"error: {first}\n  {hint}\n")
+        return 1
+    return 0
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """The right to be the one engine of this place, while the block lasts (flock(2))."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                "an engine is running here already",
+                code="engine-running",
+                about=str(path),
+                hint="`pystack engine status` tells; `pystack engine stop` ends it",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _log_to(path: Path) -> None:
+    """JSON lines in the file; on a terminal a person's form as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if sys.stderr.isatty():
+        shared.append(_on_terminal)
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _on_terminal(_logger: Any, _method: str, event: Any) -> Any:
+    details = " ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "timestamp"))
+    sys.stderr.write(f"{event.get('timestamp', '')} {event.get('event', '')} {details}\n")
+    return event
+
+
+async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> None:
+    began = time.monotonic()
+    log = structlog.get_logger()
+    events = Events(database.events)
+    runtime = await choose_runtime(settings)
+    store = ContentStore(settings.data_dir / "content")
+    images = Images(database, store, settings, events.emit)
+    volumes = Volumes(database, settings, events)
+    limiter = anyio.CapacityLimiter(settings.max_parallel or 2 * (os.cpu_count() or 1))
+    async with open_networks(database, settings, events.emit) as networks:
+        launcher = Launcher(settings, database, runtime, images, networks, volumes, limiter)
+        builds = Builds(database, images, store, runtime, networks, settings, events.emit)
+        async with anyio.create_task_group() as tasks:
+            containers = Containers(
+                database,
+                events,
+                runtime,
+                images,
+                networks,
+                volumes,
+                launcher,
+                tasks,
+                settings.log_max_bytes,
+            )
+            nouns = Nouns(
+                containers=containers,
+                images=images,
+                networks=networks,
+                volumes=volumes,
+                builds=builds,
+            )
+            controller = Controller(database, nouns, tasks)
+            parts = Parts(
+                settings=settings,
+                nouns=nouns,
+                controller=controller,
+                events=events,
+                launcher=launcher,
+                runtime=runtime,
+                cgroup_layout=cgroup_layout,
+                shutdown=lambda: os.kill(os.getpid(), signal.SIGTERM),
+            )
+            await builds.recover()
+            await images.recover()
+            await containers.recover()
+            tasks.start_soon(networks.watch)
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async with served(application(parts), settings.socket):
+                    controller.resume()
+                    took_ms = round((time.monotonic() - began) * 1000)
+                    log.info("engine ready", runtime=runtime.name, took_ms=took_ms)
+                    async for _ in signals:
+                        break
+                log.info("engine ending")
+            tasks.cancel_scope.cancel()
+        if not any(c.running for c in database.containers):
+            await networks.leave()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
