@@ -39,6 +39,11 @@ def board(terminal: Terminal, title: str, clock: Callable[[], float] = time.mono
     return LiveBoard(terminal, title, clock) if terminal.live else PlainBoard(terminal)
 
 
+def silent() -> Board:
+    """A board that shows nothing."""
+    return _Silent()
+
+
 def watch(stream: Iterable[Any], shown: Board) -> dict[str, Any]:
     """The result that ends a stream of progress, all of it shown on the way.
 
@@ -78,6 +83,17 @@ def _from_docker(value: Mapping[str, Any]) -> dict[str, Any]:
         "total": detail.get("total", 0),
         "done": status in ("Pull complete", "Already exists", "Download complete"),
     }
+
+
+class _Silent:
+    def update(self, progress: Mapping[str, Any]) -> None:
+        """Not shown."""
+
+    def tick(self) -> None:
+        """Nothing changes."""
+
+    def close(self, *, failed: bool = False) -> None:
+        """Nothing was shown."""
 
 
 class PlainBoard:

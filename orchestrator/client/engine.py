@@ -11,6 +11,8 @@ from typing import Any
 from orchestrator.client.faults import fault
 from orchestrator.client.http import Response, receive, send
 
+# Source: RFC 9110, 15.3.5 and 15.4.5.
+_BODILESS = (204, 304)
 _JSON = "application/json"
 
 
@@ -64,12 +66,6 @@ class Engine:
         upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
         return self.open("POST", path, query=query, headers=upgrade).hijack()
 
-    def begin(self, method: str, path: str, **query: object) -> Callable[[], Response]:
-        """Send a request now; the function that comes back waits for its response."""
-        connection = self._connect()
-        send(connection, method, _target(path, query))
-        return lambda: _checked(receive(connection))
-
     def open(
         self,
         method: str,
@@ -90,7 +86,7 @@ class Engine:
 
 def value_of(response: Response) -> Any:
     """What a whole response carries: JSON, text, or None where it has no body."""
-    content = response.read() if response.status != 204 else b""
+    content = response.read() if response.status not in _BODILESS else b""
     response.close()
     if not content.strip():
         return None

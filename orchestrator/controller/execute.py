@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import anyio
 
@@ -130,14 +131,14 @@ class Executor:
             await self._changes.until(begin_what_can)
         return outcome
 
-    async def _perform(self, action: Action, report: Report) -> None:
+    async def _perform(
+        self, action: Action, report: Report
+    ) -> None:
         nouns = self._nouns
         match action:
             case PullImage():
-                if action.always:
-                    await nouns.images.pull(action.reference, report)
-                else:
-                    await nouns.images.ensure(action.reference, "missing", report)
+                policy: Literal["always", "missing"] = "always" if action.always else "missing"
+                await nouns.images.ensure(action.reference, policy, report)
             case BuildImage():
                 tags = (action.reference, *action.build.tags)
                 await nouns.builds.build(action.build, tags, report)

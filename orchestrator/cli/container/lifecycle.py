@@ -67,7 +67,9 @@ def _start_attached(session: Session, args: argparse.Namespace) -> int:
         raise UsageError("start -a takes one container")
     found = session.engine.get(f"/containers/{quote(args.containers[0])}/json")
     identifier, tty = str(found["Id"]), bool((found.get("Config") or {}).get("Tty"))
-    ended = session.engine.begin("POST", f"/containers/{identifier}/wait", condition="next-exit")
+    ended = session.engine.open(
+        "POST", f"/containers/{identifier}/wait", query={"condition": "next-exit"}
+    )
     if not run_attached(
         session,
         identifier,
@@ -76,7 +78,7 @@ def _start_attached(session: Session, args: argparse.Namespace) -> int:
         tty=tty,
     ):
         return 0
-    return int(value_of(ended())["StatusCode"])
+    return int(value_of(ended)["StatusCode"])
 
 
 def _stop(session: Session, args: argparse.Namespace) -> int:

@@ -51,11 +51,14 @@ def _run_container(session: Session, args: argparse.Namespace) -> int:
         session.say(container)
         return 0
     # Asked for before the start: a container that ends at once, and is removed, is not missed.
-    condition = "removed" if args.rm else "next-exit"
-    ended = session.engine.begin("POST", f"/containers/{container}/wait", condition=condition)
+    ended = session.engine.open(
+        "POST",
+        f"/containers/{container}/wait",
+        query={"condition": "removed" if args.rm else "next-exit"},
+    )
     if not run_attached(session, container, start, stdin=args.interactive, tty=args.tty):
         return 0
-    return int(value_of(ended())["StatusCode"])
+    return int(value_of(ended)["StatusCode"])
 
 
 def _create(session: Session, args: argparse.Namespace) -> int:

@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.options import UsageError
+from orchestrator.cli.progress import TICK_S, Board, board, silent, watch
 from orchestrator.cli.session import Session
-from orchestrator.client.faults import error_of
+from orchestrator.cli.terminal import Terminal
 
 _PIECE_BYTES = 1 << 20
 
@@ -25,12 +26,16 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _load(session: Session, args: argparse.Namespace) -> int:
     with closing(_open(args.input or "-")) as archive:
-        _show(
-            session,
-            session.engine.lines(
-                "POST", "/images/load", content=_pieces(archive), query={"quiet": args.quiet}
-            ),
+        stream = session.engine.lines(
+            "POST",
+            "/images/load",
+            content=_pieces(archive),
+            query={"quiet": args.quiet},
+            tick_s=TICK_S,
         )
+        result = watch(stream, _board(session, quiet=args.quiet))
+    for name in result.get("images") or ():
+        session.say(f"Loaded image: {name}")
     return 0
 
 
@@ -44,32 +49,24 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _import(session: Session, args: argparse.Namespace) -> int:
     repository, tag = _split(args.reference)
+    query = {
+        "fromSrc": "-",
+        "repo": repository,
+        "tag": tag,
+        "message": args.message,
+        "changes": args.change,
+    }
     with closing(_open(args.file)) as archive:
-        _show(
-            session,
-            session.engine.lines(
-                "POST",
-                "/images/create",
-                content=_pieces(archive),
-                query={
-                    "fromSrc": "-",
-                    "repo": repository,
-                    "tag": tag,
-                    "message": args.message,
-                    "changes": args.change,
-                },
-            ),
+        stream = session.engine.lines(
+            "POST", "/images/create", content=_pieces(archive), query=query, tick_s=TICK_S
         )
+        result = watch(stream, _board(session))
+    session.say(str(result.get("id", "")))
     return 0
 
 
-def _show(session: Session, lines: Iterator[dict[str, object]]) -> None:
-    for line in lines:
-        if error := line.get("errorDetail") or line.get("error"):
-            raise error_of(error if isinstance(error, dict) else str(error))
-        text = line.get("stream") or line.get("status")
-        if text:
-            session.say(str(text).rstrip("\n"))
+def _board(session: Session, *, quiet: bool = False) -> Board:
+    return silent() if quiet else board(Terminal(session.stderr, session.environ), "load")
 
 
 def _split(reference: str) -> tuple[str, str]:

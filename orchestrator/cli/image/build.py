@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.options import UsageError
-from orchestrator.cli.progress import TICK_S, board, watch
+from orchestrator.cli.progress import TICK_S, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
 from orchestrator.errors import NotFound
@@ -50,11 +49,10 @@ def _build(session: Session, args: argparse.Namespace) -> int:
         },
         "tags": args.tag,
     }
-    terminal = Terminal(session.stderr, session.environ)
-    if args.quiet:
-        terminal = Terminal(Path(os.devnull).open("w"), session.environ)  # noqa: SIM115
+    title = f"build {args.tag[0] if args.tag else args.path}"
+    shown = silent() if args.quiet else board(Terminal(session.stderr, session.environ), title)
     stream = session.engine.lines("POST", "/pystack/v1/build", body=body, tick_s=TICK_S)
-    result = watch(stream, board(terminal, f"build {args.tag[0] if args.tag else args.path}"))
+    result = watch(stream, shown)
     session.say(str(result.get("id", "")))
     return 0
 

@@ -52,11 +52,16 @@ def _rows(image: Mapping[str, Any], *, whole: bool) -> Iterator[tuple[str, ...]]
     )
     names = [name for name in image.get("RepoTags") or () if name != "<none>:<none>"]
     for name in names:
-        repository, _, tag = str(name).rpartition(":")
+        repository, _, tag = familiar(str(name)).rpartition(":")
         yield (repository, tag, *rest)
     if not names:
         digests = image.get("RepoDigests") or ["<none>"]
-        yield (str(digests[0]).partition("@")[0], "<none>", *rest)
+        yield (familiar(str(digests[0])).partition("@")[0], "<none>", *rest)
+
+
+def familiar(name: str) -> str:
+    """A reference as people write it: without Docker Hub's host and its `library/`."""
+    return name.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _id(image: Mapping[str, Any], *, whole: bool) -> str:

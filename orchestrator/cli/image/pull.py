@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.cli.command import Command
-from orchestrator.cli.progress import TICK_S, board, watch
+from orchestrator.cli.progress import TICK_S, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
 
@@ -29,13 +29,8 @@ def pull_image(
 ) -> None:
     """Pull, with progress on stderr unless `quiet`."""
     terminal = Terminal(session.stderr, session.environ)
-    stream = pull_stream(session, reference, platform, TICK_S)()
-    if quiet:
-        for value in stream:
-            if value is not None and "error" in value:
-                watch([value], board(terminal, "pull"))
-        return
-    watch(stream, board(terminal, f"pull {reference}"))
+    shown = silent() if quiet else board(terminal, f"pull {reference}")
+    watch(pull_stream(session, reference, platform, TICK_S)(), shown)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -192,7 +192,7 @@ def test_logs_of_a_container_keep_its_two_streams_apart(fake: FakeEngine, say: S
 def test_images_have_a_row_per_name(fake: FakeEngine, say: Say) -> None:
     image = {
         "Id": "sha256:" + "d" * 64,
-        "RepoTags": ["busybox:1", "host:5000/busybox:latest"],
+        "RepoTags": ["docker.io/library/busybox:1", "host:5000/busybox:latest"],
         "Created": int(time.time()) - 7200,
         "Size": 4_261_550,
     }
@@ -225,7 +225,7 @@ def test_build_finds_its_dockerfile_as_docker_does(fake: FakeEngine, say: Say, p
 def test_an_archive_is_loaded_as_it_is_read(fake: FakeEngine, say: Say, place: Path) -> None:
     archive = place / "images.tar"
     archive.write_bytes(b"tar" * 700_000)
-    fake.on("POST /images/load", json_lines({"stream": "Loaded image: busybox:latest\n"}))
+    fake.on("POST /images/load", json_lines({"result": {"images": ["busybox:latest"]}}))
     said = say("load", "-i", str(archive))
     assert (said.code, said.out) == (0, "Loaded image: busybox:latest\n")
     assert fake.request("POST /images/load").headers["transfer-encoding"] == "chunked"

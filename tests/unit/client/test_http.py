@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.client.engine import Engine, quote
+from orchestrator.client.engine import Engine, quote, value_of
 from orchestrator.client.frames import Frames
 from orchestrator.client.http import _Chunked
 from orchestrator.errors import Conflict, Failed, NotFound, Unavailable
@@ -128,10 +128,30 @@ def test_a_hijacked_connection_is_raw_both_ways(fake: FakeEngine) -> None:
     assert fake.request("POST /attach").headers["upgrade"] == "tcp"
 
 
-def test_a_request_can_be_sent_now_and_its_answer_read_later(fake: FakeEngine) -> None:
-    fake.on("POST /wait", as_json({"StatusCode": 3}))
-    ended = fake.engine().begin("POST", "/wait", condition="removed")
-    assert ended().read() == b'{"StatusCode": 3}'
+def test_an_answers_head_can_be_had_before_its_body(fake: FakeEngine) -> None:
+    def late(connection: socket.socket) -> None:
+        connection.sendall(CHUNKED)
+        connection.recv(1)
+        connection.sendall(chunk(b'{"StatusCode": 3}') + LAST)
+
+    fake.on("POST /wait", late)
+    ended = fake.engine().open("POST", "/wait", query={"condition": "removed"})
+    connection, early = ended.hijack()
+    assert early == b""
+    connection.sendall(b"x")
+    assert value_of(ended) == {"StatusCode": 3}
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_what_has_no_body_by_its_status_is_not_waited_for(fake: FakeEngine, status: int) -> None:
+    fake.on(
+        "POST /x",
+        lambda connection: [  # type: ignore[arg-type,return-value]
+            connection.sendall(f"HTTP/1.1 {status} X\r\n\r\n".encode()),
+            connection.recv(1),
+        ],
+    )
+    assert fake.engine().post("/x") is None
 
 
 def test_something_else_at_the_socket_is_named_as_that(fake: FakeEngine) -> None:
