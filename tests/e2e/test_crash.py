@@ -23,15 +23,15 @@ RUNNING = """\
 services:
   web:
     image: busybox
-    command: sh -c 'mkdir /www && echo hello > /www/index.html && exec httpd -f -p 8000 -h /www'
+    command: sh -c 'mkdir -p /www && echo hello > /www/index.html && exec httpd -f -p 8000 -h /www'
     ports: ["18080:8000"]
     restart: unless-stopped
     stop_signal: SIGKILL
   peer:
     image: busybox
     command: >-
-      sh -c 'while :; do wget -T 2 -q -O /dev/null http://web:8000/ && date +%s.%N >> /out/seen;
-      sleep 0.1; done'
+      sh -c 'while :; do printf "GET / HTTP/1.0\\r\\n\\r\\n" | nc -w 2 web 8000 | grep -q hello
+      && date +%s.%N >> /out/seen; sleep 0.1; done'
     volumes: ["./out:/out"]
     stop_signal: SIGKILL
   once:
