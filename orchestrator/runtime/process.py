@@ -102,7 +102,9 @@ async def wait_monitor(bundle: Bundle, timeout_s: float = 5.0) -> bool:
     try:
         pid = int(bundle.conmon_pid_file.read_text())
         # Its start time is not recorded: another process may have its number by now.
-        if b"conmon" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        # An empty command line is a process that is ending: its descriptors may still be open.
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if command and b"conmon" not in command:
             return True
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return True

@@ -197,8 +197,9 @@ class Server:
 
 @asynccontextmanager
 async def name_server() -> AsyncGenerator[Server]:
-    async with await anyio.create_udp_socket(family=socket.AF_INET, local_host="127.0.0.1") as udp:
-        port = udp.extra_attributes[anyio.abc.SocketAttribute.local_port]()
+    # TCP first: its ports are the ones that others, whose connections linger, may have.
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
         server = Server(port)
 
         async def serve_udp() -> None:
@@ -212,7 +213,9 @@ async def name_server() -> AsyncGenerator[Server]:
                 await stream.send(len(answer).to_bytes(2, "big") + answer)
 
         async with (
-            await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener,
+            await anyio.create_udp_socket(
+                family=socket.AF_INET, local_host="127.0.0.1", local_port=port
+            ) as udp,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(serve_udp)
