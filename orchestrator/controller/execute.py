@@ -131,9 +131,7 @@ class Executor:
             await self._changes.until(begin_what_can)
         return outcome
 
-    async def _perform(
-        self, action: Action, report: Report
-    ) -> None:
+    async def _perform(self, action: Action, report: Report) -> None:
         nouns = self._nouns
         match action:
             case PullImage():

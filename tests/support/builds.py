@@ -142,7 +142,8 @@ async def build_place(
 
     # A task of its own, as a task group must be left by the task that entered it.
     task = asyncio.create_task(live())
-    await asyncio.wait([made, task], return_when=asyncio.FIRST_COMPLETED)
+    awaited: list[asyncio.Future[Any]] = [made, task]
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     if not made.done():
         await task
     yield made.result()
