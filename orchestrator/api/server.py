@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from orchestrator.api.status import body_of, status_of
 from orchestrator.errors import Failed, PystackError
 
 _MAX_BODY_BYTES = 16 << 20
+_FIRST_HANDED_OVER = 3
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -61,21 +64,33 @@ def application(parts: Parts) -> web.Application:
 
 
 @asynccontextmanager
-async def served(app: web.Application, socket: Path) -> AsyncIterator[None]:
-    """The API served on the socket while the block lasts; the socket is its owner's alone."""
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    socket.unlink(missing_ok=True)
+async def served(app: web.Application, path: Path) -> AsyncIterator[None]:
+    """The API served while the block lasts: on the socket that systemd handed over where it did,
+    else on one made at `path`, its owner's alone.
+
+    Source: sd_listen_fds(3).
+    """
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
-    # Bound under another name, so that whoever finds the socket can connect and may.
-    new = socket.with_name(socket.name + ".new")
-    new.unlink(missing_ok=True)
-    site = web.UnixSite(runner, str(new))
-    await site.start()
-    new.chmod(0o600)
-    new.rename(socket)
+    handed_over = os.environ.get("LISTEN_PID") == str(os.getpid())
+    if handed_over:
+        await web.SockSite(runner, socket.socket(fileno=_FIRST_HANDED_OVER)).start()
+    else:
+        await _bound(runner, path)
     try:
         yield
     finally:
-        socket.unlink(missing_ok=True)
+        if not handed_over:
+            path.unlink(missing_ok=True)
         await runner.cleanup()
+
+
+async def _bound(runner: web.AppRunner, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    # Bound under another name, so that whoever finds the socket can connect and may.
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(new)).start()
+    new.chmod(0o600)
+    new.rename(path)
