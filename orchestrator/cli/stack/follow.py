@@ -13,7 +13,7 @@ from orchestrator.client.engine import quote
 from orchestrator.errors import Unavailable
 
 _RETRY_S = 0.2
-_IDLE_S = 1.0
+_TICK_S = 0.2
 _OVERLAP_S = 2.0
 _ENDED = ("exited", "dead", "removing")
 
@@ -72,67 +72,78 @@ def timestamp(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{nanoseconds:09d}Z"
 
 
-def follow(
-    session: Session,
-    stack: str,
-    printer: LogPrinter,
-    *,
-    keep: bool,
-    tail: str = "all",
-    since: str = "",
-    until: str = "",
-    services: Sequence[str] = (),
-) -> None:
-    """Print the stack's log; with `keep` until its containers have all ended.
+class Follower:
+    """One reading of a stack's log, which knows what it has shown of each container."""
 
-    An engine that is killed meanwhile takes nothing with it: the next one is started and the log
-    goes on after the last line shown of each container.
-    """
-    query: dict[str, object] = {
-        "follow": keep,
-        "tail": "" if tail == "all" else tail,
-        "since": since,
-        "until": until,
-        "services": ",".join(services),
-    }
-    shown: dict[str, float] = {}
-    while True:
-        try:
-            _print(session, stack, printer, query, shown, services)
-            return
-        except Unavailable as error:
-            if not keep or error.code != "engine-gone":
-                raise
-        time.sleep(_RETRY_S)
-        if shown:
-            # Lines of one container come in order, those of several only nearly so.
-            query |= {"since": f"{max(shown.values()) - _OVERLAP_S:.6f}", "tail": ""}
+    def __init__(
+        self,
+        session: Session,
+        stack: str,
+        printer: LogPrinter,
+        *,
+        tail: str = "all",
+        since: str = "",
+        until: str = "",
+        services: Sequence[str] = (),
+    ) -> None:
+        self._session = session
+        self._stack = stack
+        self._printer = printer
+        self._services = services
+        self._query: dict[str, object] = {
+            "tail": "" if tail == "all" else tail,
+            "since": since,
+            "until": until,
+            "services": ",".join(services),
+        }
+        self._shown: dict[str, float] = {}
 
+    def follow(self) -> None:
+        """Print what is there and what comes, until the containers have all ended.
 
-def _print(
-    session: Session,
-    stack: str,
-    printer: LogPrinter,
-    query: Mapping[str, object],
-    shown: dict[str, float],
-    services: Sequence[str],
-) -> None:
-    """Print what one request tells, but nothing twice; `shown` has each container's last time."""
-    resumed = dict(shown)
-    path = f"/pystack/v1/stacks/{quote(stack)}/logs"
-    tick_s = _IDLE_S if query["follow"] else None
-    for record in session.engine.lines("GET", path, query=query, tick_s=tick_s):
-        if record is None:
-            if not _anything_runs(session, stack, services):
+        An engine that is killed meanwhile takes nothing with it: the next one is started and the
+        log goes on after the last line shown of each container.
+        """
+        while True:
+            try:
+                self._print(follow=True)
+                self.rest()
                 return
-            continue
-        container, when = name_of(record), float(record.get("time") or 0)
-        if when <= resumed.get(container, -1.0):
-            continue
-        shown[container] = when
-        printer.show(record)
+            except Unavailable as error:
+                if error.code != "engine-gone":
+                    raise
+            time.sleep(_RETRY_S)
+
+    def rest(self) -> None:
+        """Print what is there and was not shown yet."""
+        self._print(follow=False)
+
+    def _print(self, *, follow: bool) -> None:
+        before = dict(self._shown)
+        query: dict[str, object] = {"follow": follow, **self._query}
+        if before:
+            # Lines of one container come in order, those of several only nearly so.
+            query |= {"since": f"{max(before.values()) - _OVERLAP_S:.6f}", "tail": ""}
+        path = f"/pystack/v1/stacks/{quote(self._stack)}/logs"
+        tick_s = _TICK_S if follow else None
+        quiet = 0
+        for record in self._session.engine.lines("GET", path, query=query, tick_s=tick_s):
+            if record is None:
+                quiet += 1
+                if _time_to_ask(quiet) and not self._anything_runs():
+                    return
+                continue
+            quiet = 0
+            container, when = name_of(record), float(record.get("time") or 0)
+            if when > before.get(container, -1.0):
+                self._printer.show(record)
+                self._shown[container] = when
+
+    def _anything_runs(self) -> bool:
+        found = containers.of_stack(self._session, self._stack, self._services)
+        return any(container.get("State") not in _ENDED for container in found)
 
 
-def _anything_runs(session: Session, stack: str, services: Sequence[str]) -> bool:
-    found = containers.of_stack(session, stack, services)
-    return any(container.get("State") not in _ENDED for container in found)
+def _time_to_ask(quiet: int) -> bool:
+    """Whether, after so many ticks without a line, the end may have come: soon at first."""
+    return quiet in (1, 2, 4) or quiet % 10 == 0

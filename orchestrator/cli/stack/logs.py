@@ -11,7 +11,7 @@ from orchestrator.cli.command import Command
 from orchestrator.cli.options import UsageError
 from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
-from orchestrator.cli.stack.follow import LogPrinter, follow
+from orchestrator.cli.stack.follow import Follower, LogPrinter
 from orchestrator.cli.terminal import Terminal
 
 
@@ -51,7 +51,11 @@ def show(session: Session, args: argparse.Namespace, stack: str, services: Seque
         prefix=not getattr(args, "no_log_prefix", False),
         timestamps=args.timestamps,
     )
-    follow(session, stack, printer, keep=args.follow, services=services, **window(args))
+    follower = Follower(session, stack, printer, services=services, **window(args))
+    if args.follow:
+        follower.follow()
+    else:
+        follower.rest()
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from orchestrator.cli.options import UsageError
 from orchestrator.cli.progress import TICK_S, board, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
-from orchestrator.cli.stack.follow import LogPrinter, follow
+from orchestrator.cli.stack.follow import Follower, LogPrinter
 from orchestrator.cli.terminal import Terminal
 from orchestrator.client.engine import quote
 from orchestrator.errors import InvalidInput
@@ -85,19 +85,20 @@ def _detached(session: Session, stack: Stack, args: argparse.Namespace) -> int:
 
 
 def _attached(session: Session, stack: Stack, args: argparse.Namespace) -> int:
-    since = time.time()
+    terminal = Terminal(session.stdout, session.environ)
+    terminal.colours = terminal.colours and not args.no_color
+    printer = LogPrinter(
+        terminal, _names(stack), prefix=not args.no_log_prefix, timestamps=args.timestamps
+    )
+    since = f"{time.time():.6f}"
+    follower = Follower(session, stack.name, printer, since=since, services=args.services)
     try:
         _bring_up(session, stack, args)
-        terminal = Terminal(session.stdout, session.environ)
-        terminal.colours = terminal.colours and not args.no_color
-        printer = LogPrinter(
-            terminal, _names(stack), prefix=not args.no_log_prefix, timestamps=args.timestamps
-        )
-        follow(
-            session, stack.name, printer, keep=True, since=f"{since:.6f}", services=args.services
-        )
+        follower.follow()
     except KeyboardInterrupt:
         _stop(session, stack.name)
+        # The last words of what was stopped.
+        follower.rest()
         return _EXIT_INTERRUPTED
     return 0
 
