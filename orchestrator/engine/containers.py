@@ -195,7 +195,12 @@ class Containers:
             self._end_supervision(identifier)
             container = self._change(identifier, stopped_by_user=False, restart_count=0)
             with anyio.CancelScope(shield=True):
-                container = await self._start(container)
+                try:
+                    container = await self._start(container)
+                except PystackError:
+                    if container.auto_remove:
+                        await self._remove(container.id, volumes=True)
+                    raise
             self._supervise(container)
             return container
 
