@@ -136,8 +136,9 @@ class Follower:
             quiet = 0
             container, when = name_of(record), float(record.get("time") or 0)
             if when > before.get(container, -1.0):
-                self._printer.show(record)
+                # Noted first: Ctrl-C comes when a line was read, and must not show it again.
                 self._shown[container] = when
+                self._printer.show(record)
 
     def _anything_runs(self) -> bool:
         found = containers.of_stack(self._session, self._stack, self._services)
