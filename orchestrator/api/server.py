@@ -70,7 +70,15 @@ async def served(app: web.Application, path: Path) -> AsyncIterator[None]:
 
     Source: sd_listen_fds(3).
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=1.0,
+        # Whoever only watches (logs, events, wait) must not be served after going away. What
+        # changes the machine is shielded or belongs to a stack's loop.
+        handler_cancellation=True,
+    )
     await runner.setup()
     handed_over = os.environ.get("LISTEN_PID") == str(os.getpid())
     if handed_over:

@@ -17,6 +17,7 @@ from orchestrator.model.container import (
     Healthcheck,
     Mount,
     PortBinding,
+    Resources,
     RestartPolicy,
 )
 from orchestrator.model.events import Event
@@ -317,6 +318,18 @@ def _spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
         ),
         stop_signal=body.get("StopSignal") or None,
         stop_grace_s=10.0 if stop_timeout is None else float(stop_timeout),
+        resources=Resources(
+            memory_bytes=int(host.get("Memory") or 0),
+            memory_reservation_bytes=int(host.get("MemoryReservation") or 0),
+            memory_swap_bytes=int(host.get("MemorySwap") or 0),
+            nano_cpus=int(host.get("NanoCpus") or 0),
+            cpu_shares=int(host.get("CpuShares") or 0),
+            cpuset_cpus=host.get("CpusetCpus") or "",
+            pids_limit=max(0, int(host.get("PidsLimit") or 0)),
+        ),
+        shm_size_bytes=int(host.get("ShmSize") or 64 << 20),
+        group_add=tuple(host.get("GroupAdd") or ()),
+        sysctls=dict(host.get("Sysctls") or {}),
         cap_add=tuple(host.get("CapAdd") or ()),
         cap_drop=tuple(host.get("CapDrop") or ()),
         security_opt=tuple(host.get("SecurityOpt") or ()),
