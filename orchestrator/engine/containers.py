@@ -36,6 +36,7 @@ from orchestrator.state.database import Database
 from orchestrator.supervisor.restart import next_restart
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
+from orchestrator.wire.docker import process_args
 
 _HEALTH_LOG = 5
 _SETTLED_S = 10.0
@@ -543,9 +544,7 @@ def effective_healthcheck(spec: ContainerSpec, config: ImageConfig | None) -> He
 
 
 def _check_command(spec: ContainerSpec, config: ImageConfig) -> None:
-    entrypoint = config.entrypoint if spec.entrypoint is None else spec.entrypoint
-    command = spec.command or (config.command if spec.entrypoint is None else ())
-    if not entrypoint and not command:
+    if not process_args(spec, config):
         raise InvalidInput(
             f"image {spec.image} has no command and none was given",
             code="no-command",
