@@ -41,12 +41,16 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortBinding:
-    """One published port; `host_ip` "" means every address, `host_port` 0 a free one."""
+    """One published port; `host_ip` "" means every address, `host_port` 0 a free one.
+
+    With `host_port_last`, a free one from `host_port` up to and including that is chosen.
+    """
 
     container_port: int
     protocol: Protocol = "tcp"
     host_ip: str = ""
     host_port: int = 0
+    host_port_last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +71,24 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A wish to be on a network: its name or id, the extra names, and fixed addresses."""
+    """A wish to be on a network: its name or id, the extra names, and fixed addresses.
+
+    `links` are NAME:ALIAS, names of other containers for this one alone. `priority` orders the
+    interfaces; the way out leads through the network of the highest `gw_priority`, the first one
+    among equals. `driver_opts` are Docker's: `com.docker.network.endpoint.ifname` and `.sysctls`.
+    """
 
     network: str
     aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     ipv4_address: str = ""
     ipv6_address: str = ""
+    link_local_ips: tuple[str, ...] = ()
     mac_address: str = ""
+    interface_name: str = ""
     priority: int = 0
+    gw_priority: int = 0
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

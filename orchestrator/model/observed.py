@@ -15,7 +15,11 @@ Health = Literal["none", "starting", "healthy", "unhealthy"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A container's place on one network: leased addresses (with prefix length left to the
-    network), the names it answers to there, and the interface it has inside."""
+    network), the names it answers to there, and the interface it has inside.
+
+    `slot` is what the host's side of that interface is numbered by: no other endpoint of the
+    container ever had it while this one lasts. `aliases` and `links` are as they were wished for.
+    """
 
     network_id: str
     network_name: str
@@ -24,6 +28,12 @@ class Endpoint:
     ipv6: str = ""
     mac: str = ""
     names: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
+    gw_priority: int = 0
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+    slot: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +93,21 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """One more IPv4 subnet of a network: its gateway, and the part that addresses come from."""
+
+    subnet: str
+    gateway: str = ""
+    ip_range: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network and the bridge that carries it; `subnet` and `gateway` are IPv4, "" where none."""
+    """A network and the interface that carries it: a bridge, or the parent of macvlan and ipvlan.
+
+    `subnet` and `gateway` are IPv4, "" where none; `more_subnets` come after it. `aux_addresses`
+    are used by machines that are no containers: name to address.
+    """
 
     id: str
     name: str
@@ -94,9 +117,13 @@ class Network:
     subnet: str = ""
     gateway: str = ""
     ip_range: str = ""
+    more_subnets: tuple[Subnet, ...] = ()
     ipv6_subnet: str = ""
     ipv6_gateway: str = ""
+    ipv6_range: str = ""
+    aux_addresses: Mapping[str, str] = field(default_factory=dict)
     internal: bool = False
+    attachable: bool = False
     mtu: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
