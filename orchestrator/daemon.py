@@ -24,6 +24,7 @@ from orchestrator.api.server import application, served
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.builds import Builds
+from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.events import Events
 from orchestrator.engine.images import Images
@@ -134,8 +135,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as tasks:
             containers = Containers(
-                database,
-                events,
+                ContainerRecords(database, events),
                 runtime,
                 images,
                 networks,

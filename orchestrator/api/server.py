@@ -11,9 +11,12 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from orchestrator.api.docker.attach import AttachHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
+from orchestrator.api.docker.images import ImageHandlers
+from orchestrator.api.docker.networks import NetworkHandlers
 from orchestrator.api.docker.system import SystemHandlers
-from orchestrator.api.docker.things import ThingHandlers
+from orchestrator.api.docker.volumes import VolumeHandlers
 from orchestrator.api.parts import Parts
 from orchestrator.api.stacks import StackHandlers
 from orchestrator.api.status import body_of, status_of
@@ -52,7 +55,10 @@ def application(parts: Parts) -> web.Application:
     handlers = (
         SystemHandlers(parts),
         ContainerHandlers(parts),
-        ThingHandlers(parts),
+        AttachHandlers(parts),
+        ImageHandlers(parts),
+        NetworkHandlers(parts),
+        VolumeHandlers(parts),
         StackHandlers(parts),
     )
     for handler in handlers:

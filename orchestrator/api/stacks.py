@@ -9,7 +9,7 @@ import anyio.lowlevel
 import msgspec
 from aiohttp import web
 
-from orchestrator.api.docker.containers import flag, json_body
+from orchestrator.api.docker.requests import flag, json_body
 from orchestrator.api.logs import container_lines
 from orchestrator.api.parts import Parts
 from orchestrator.api.status import body_of
@@ -21,7 +21,7 @@ from orchestrator.model.events import Report
 from orchestrator.model.observed import Container
 from orchestrator.model.stack import Build, Stack
 from orchestrator.state import labels
-from orchestrator.wire.docker import container_summary
+from orchestrator.wire.containers import container_summary
 
 _PREFIX = "/pystack/v1"
 _T = TypeVar("_T")

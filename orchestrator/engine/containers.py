@@ -17,26 +17,24 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.aio.changes import Changes
-from orchestrator.engine.events import Events
+from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.networks import Networks
+from orchestrator.engine.probes import Probes
 from orchestrator.engine.volumes import Volumes
-from orchestrator.errors import Conflict, InvalidInput, NotFound, PystackError
-from orchestrator.model.container import ContainerSpec, Healthcheck, Mount
+from orchestrator.errors import Conflict, InvalidInput, PystackError
+from orchestrator.model.container import ContainerSpec, Mount
 from orchestrator.model.ids import new_id, short_id
-from orchestrator.model.image import ImageConfig
-from orchestrator.model.observed import Container, Health, ProbeResult, State
+from orchestrator.model.observed import Container
+from orchestrator.model.process import check_command
 from orchestrator.runtime.attach import Attachment, attach
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
-from orchestrator.state.database import Database
 from orchestrator.supervisor.restart import next_restart
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
-from orchestrator.wire.docker import process_args
 
 _HEALTH_LOG = 5
 _SETTLED_S = 10.0
@@ -48,8 +46,7 @@ class Containers:
 
     def __init__(
         self,
-        database: Database,
-        events: Events,
+        records: ContainerRecords,
         runtime: Runtime,
         images: Images,
         networks: Networks,
@@ -59,55 +56,34 @@ class Containers:
         log_max_bytes: int,
     ) -> None:
         self._log_max_bytes = log_max_bytes
-        self._records = database.containers
-        self._events = events
+        self._records = records
         self._runtime = runtime
         self._images = images
         self._networks = networks
         self._volumes = volumes
         self._launcher = launcher
         self._tasks = tasks
-        self._locks: dict[str, anyio.Lock] = {}
         self._supervisors: dict[str, anyio.CancelScope] = {}
         self._attaching: dict[str, list[tuple[anyio.Event, anyio.Event]]] = {}
-        self.changes = Changes()
+        self._probes = Probes(records, images, runtime)
+        self.changes = records.changes
 
     # -- finding ---------------------------------------------------------------------------
 
     def all(self) -> list[Container]:
         """Every container, the newest first."""
-        return sorted(self._records, key=lambda c: c.created_at, reverse=True)
+        return self._records.all()
 
     def labelled(self, label: str, value: str) -> list[Container]:
         """The containers whose label has that value, by name."""
-        return sorted(
-            (c for c in self._records if c.spec.labels.get(label) == value), key=lambda c: c.name
-        )
+        return self._records.labelled(label, value)
 
     def get(self, reference: str) -> Container:
         """The container with this name, id, or unique beginning of an id.
 
         Raises: NotFound; InvalidInput: several ids begin so.
         """
-        exact = self._records.named(reference.removeprefix("/")) or self._records.get(reference)
-        if exact is not None:
-            return exact
-        found = self._records.starting(reference) if reference else []
-        if len(found) > 1:
-            raise InvalidInput(
-                f"several containers have an id that begins with {reference}",
-                code="ambiguous-id",
-                about=reference,
-                hint="give more digits, or the name",
-            )
-        if not found:
-            raise NotFound(
-                f"no such container: {reference}",
-                code="no-such-container",
-                about=reference,
-                hint="`pystack ps -a` lists the containers",
-            )
-        return found[0]
+        return self._records.get(reference)
 
     # -- making and removing ---------------------------------------------------------------
 
@@ -132,7 +108,7 @@ class Containers:
                 about=name,
                 hint=f"remove it (`pystack rm -f {name}`) or choose another name",
             )
-        _check_command(spec, image.config)
+        check_command(spec, image.config)
         wanted = _with_image_volumes(spec.mounts, image.config.volumes)
         draft = Container(
             id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
@@ -146,7 +122,7 @@ class Containers:
         mounts = await self._volumes.resolve(wanted, kept_volumes or {})
         if mounts:
             container = self._records.put(replace(draft, mounts=mounts))
-        self._tell("create", container)
+        self._records.tell("create", container)
         return container
 
     async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -162,7 +138,7 @@ class Containers:
                 about=container.name,
                 hint=f"stop it first (`pystack stop {container.name}`), or remove with -f",
             )
-        async with self._lock(container.id):
+        async with self._records.lock(container.id):
             if self._records.get(container.id) is None:
                 return
             with anyio.CancelScope(shield=True):
@@ -170,15 +146,14 @@ class Containers:
 
     async def _remove(self, identifier: str, *, volumes: bool) -> None:
         self._end_supervision(identifier)
-        container = self._change(identifier, status="removing", stopped_by_user=True)
+        container = self._records.change(identifier, status="removing", stopped_by_user=True)
         await self._launcher.land(container)
         await self._launcher.forget(identifier)
         if volumes or container.auto_remove:
             await self._volumes.remove_anonymous(container)
         self._networks.release(container)
         self._records.delete(identifier)
-        self._locks.pop(identifier, None)
-        self._tell("destroy", container)
+        self._records.tell("destroy", container)
         self.changes.ring()
 
     # -- starting and stopping -------------------------------------------------------------
@@ -189,12 +164,12 @@ class Containers:
         Raises: NotFound; Failed: the runtime refused; Conflict: a port is taken.
         """
         identifier = self.get(reference).id
-        async with self._lock(identifier):
+        async with self._records.lock(identifier):
             container = self.get(identifier)
             if container.running:
                 return container
             self._end_supervision(identifier)
-            container = self._change(identifier, stopped_by_user=False, restart_count=0)
+            container = self._records.change(identifier, stopped_by_user=False, restart_count=0)
             with anyio.CancelScope(shield=True):
                 try:
                     container = await self._start(container)
@@ -210,36 +185,36 @@ class Containers:
             pid, started = await self._launcher.launch(container, self._let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
-            self._change(container.id, exit_code=code, error=error.message)
+            self._records.change(container.id, exit_code=code, error=error.message)
             raise
-        checked = self._healthcheck(container)
-        container = self._change(
+        checked = self._probes.check_of(container)
+        container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
             oom_killed=False, started_at=time.time(), health="starting" if checked else "none",
             failing_streak=0, health_log=(),
         )  # fmt: skip
-        self._tell("start", container)
+        self._records.tell("start", container)
         return container
 
     async def stop(self, reference: str, grace_s: float | None = None) -> None:
         """Nothing, once the container has ended: asked by its stop signal, then killed after
         `grace_s` seconds (its own grace where None; for ever where negative)."""
-        container = self._change(self.get(reference).id, stopped_by_user=True)
+        container = self._records.change(self.get(reference).id, stopped_by_user=True)
         identifier = container.id
         if not container.running:
             if container.state.status == "restarting":
                 self._end_supervision(identifier)
-                self._change(identifier, status="exited")
+                self._records.change(identifier, status="exited")
             return
         wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
         await self._signal(container, self._stop_signal(container))
         with anyio.move_on_after(None if wait_s < 0 else wait_s):
             await self.wait(identifier)
-        if (now := self._records.get(identifier)) is not None and now.running:
+        if (now := self._records.find(identifier)) is not None and now.running:
             await self._signal(now, signal.SIGKILL)
             await self.wait(identifier)
-        if (now := self._records.get(identifier)) is not None:
-            self._tell("stop", now)
+        if (now := self._records.find(identifier)) is not None:
+            self._records.tell("stop", now)
 
     async def restart(self, reference: str, grace_s: float | None = None) -> None:
         """Nothing, once the container was stopped and runs again."""
@@ -262,9 +237,9 @@ class Containers:
                 hint=f"start it with `pystack start {container.name}`",
             )
         if number == signal.SIGKILL:
-            self._change(container.id, stopped_by_user=True)
+            self._records.change(container.id, stopped_by_user=True)
         await self._signal(container, number)
-        self._tell("kill", container, {"signal": str(number)})
+        self._records.tell("kill", container, {"signal": str(number)})
 
     async def _signal(self, container: Container, number: int) -> None:
         if container.state.status == "paused":
@@ -278,7 +253,7 @@ class Containers:
 
         def ended() -> int | None:
             nonlocal last
-            container = self._records.get(identifier)
+            container = self._records.find(identifier)
             if container is None:
                 return last
             last = container.state.exit_code
@@ -294,7 +269,7 @@ class Containers:
 
         def met() -> int | None:
             nonlocal last
-            container = self._records.get(identifier)
+            container = self._records.find(identifier)
             if container is None:
                 return last
             state = container.state
@@ -348,9 +323,9 @@ class Containers:
 
     async def _supervised(self, container: Container, scope: anyio.CancelScope) -> None:
         reports = Reports(
-            healthcheck=self._healthcheck(container),
-            probe=self._probe,
-            health=self._report_health,
+            healthcheck=self._probes.check_of(container),
+            probe=self._probes.probe,
+            health=self._probes.report,
             exited=self._exited,
             restart=self._restart,
             rotate=self._rotate,
@@ -367,8 +342,8 @@ class Containers:
     async def _exited(self, identifier: str) -> float | None:
         """The seconds until the ended container is to be started again, None for never."""
         delay: float | None = None
-        async with self._lock(identifier):
-            container = self._records.get(identifier)
+        async with self._records.lock(identifier):
+            container = self._records.find(identifier)
             if container is not None and container.running:
                 with anyio.CancelScope(shield=True):
                     delay = await self._end(container)
@@ -392,23 +367,23 @@ class Containers:
             attempts=attempts,
             stopped_by_user=state.stopped_by_user,
         )
-        container = self._change(
+        container = self._records.change(
             container.id, status="exited" if delay is None else "restarting", pid=0, pid_started=0,
             exit_code=exit_code, oom_killed=oom, finished_at=now, health="none",
             restart_count=attempts if delay is None else attempts + 1,
             error="" if code is not None else "the exit code was lost",
         )  # fmt: skip
-        self._tell("die", container, {"exitCode": str(exit_code)})
+        self._records.tell("die", container, {"exitCode": str(exit_code)})
         if oom:
-            self._tell("oom", container)
+            self._records.tell("oom", container)
         if delay is None and container.auto_remove:
             await self._remove(container.id, volumes=True)
         return delay
 
     async def _restart(self, identifier: str) -> Container | None:
         """The container running again; None where it is wanted no more."""
-        async with self._lock(identifier):
-            container = self._records.get(identifier)
+        async with self._records.lock(identifier):
+            container = self._records.find(identifier)
             if container is not None and container.state.status == "restarting":
                 with anyio.CancelScope(shield=True):
                     container = await self._start(container)
@@ -419,59 +394,21 @@ class Containers:
         rotation = rotation_of(container.spec.log_options, self._log_max_bytes)
         await keep_rotated(bundle.log_path, bundle.control, rotation)
 
-    async def _probe(self, container: Container, timeout_s: float) -> ProbeResult:
-        check = self._healthcheck(container)
-        image = self._images.get(container.image_id)
-        test = check.test if check else ()
-        if test[:1] == ("CMD-SHELL",):
-            argv = (*(image.config.shell or ("/bin/sh", "-c")), *test[1:])
-        else:
-            argv = test[1:]
-        began = time.time()
-        try:
-            result = await self._runtime.exec(container.id, argv, timeout_s=timeout_s)
-        except TimeoutError:
-            return ProbeResult(
-                started_at=began, ended_at=time.time(), exit_code=-1,
-                output=f"the probe took longer than {timeout_s:g} s and was ended",
-            )  # fmt: skip
-        return ProbeResult(
-            started_at=began, ended_at=time.time(), exit_code=result.exit_code,
-            output=(result.stdout + result.stderr)[-4096:].decode(errors="replace"),
-        )  # fmt: skip
-
-    def _report_health(
-        self, identifier: str, health: Health, streak: int, result: ProbeResult
-    ) -> None:
-        container = self._records.get(identifier)
-        if container is None or not container.running:
-            return
-        changed = container.state.health != health
-        log = (*container.state.health_log, result)[-_HEALTH_LOG:]
-        container = self._change(identifier, health=health, failing_streak=streak, health_log=log)
-        if changed:
-            self._tell(f"health_status: {health}", container)
-
-    def _healthcheck(self, container: Container) -> Healthcheck | None:
-        image = self._images.find(container.image_id)
-        check = effective_healthcheck(container.spec, image.config if image else None)
-        return check if check is not None and check.enabled else None
-
     # -- a new engine ----------------------------------------------------------------------
 
     async def recover(self) -> None:
         """Nothing, once every container that runs is adopted, every one that ended meanwhile has
         its exit code and its policy's answer, and what was half done is finished or undone."""
         running: list[Container] = []
-        for container in self._records:
+        for container in self._records.all():
             lives = container.running and alive(container.state.pid, container.state.pid_started)
             if lives:
                 running.append(container)
             elif not container.running:
                 await self._settle(container)
         await self._networks.restore(running)
-        await self._sweep({c.id for c in self._records})
-        for container in self._records:
+        await self._sweep({c.id for c in self._records.all()})
+        for container in self._records.all():
             if container.running or container.state.status == "restarting":
                 self._supervise(container)
 
@@ -492,27 +429,6 @@ class Containers:
 
     # -- records ---------------------------------------------------------------------------
 
-    def _lock(self, identifier: str) -> anyio.Lock:
-        return self._locks.setdefault(identifier, anyio.Lock())
-
-    def _change(self, identifier: str, **fields: object) -> Container:
-        container = self.get(identifier)
-        state: State = replace(container.state, **fields)  # type: ignore[arg-type]
-        container = self._records.put(replace(container, state=state))
-        self.changes.ring()
-        return container
-
-    def _tell(
-        self, action: str, container: Container, more: Mapping[str, str] | None = None
-    ) -> None:
-        attributes = {
-            **container.spec.labels,
-            "name": container.name,
-            "image": container.spec.image,
-            **(more or {}),
-        }
-        self._events.tell("container", action, container.id, attributes)
-
     def _stop_signal(self, container: Container) -> int:
         image = self._images.find(container.image_id)
         of_image = image.config.stop_signal if image else ""
@@ -531,26 +447,6 @@ def parse_signal(name: str) -> int:
             about=name,
             hint="`kill -l` lists the signals",
         ) from None
-
-
-def effective_healthcheck(spec: ContainerSpec, config: ImageConfig | None) -> Healthcheck | None:
-    """The check in force: the container's own; one without a test takes the image's test."""
-    of_image = config.healthcheck if config else None
-    if spec.healthcheck is None:
-        return of_image
-    if not spec.healthcheck.test and of_image is not None:
-        return replace(spec.healthcheck, test=of_image.test)
-    return spec.healthcheck
-
-
-def _check_command(spec: ContainerSpec, config: ImageConfig) -> None:
-    if not process_args(spec, config):
-        raise InvalidInput(
-            f"image {spec.image} has no command and none was given",
-            code="no-command",
-            about=spec.image,
-            hint="give a command after the image's name",
-        )
 
 
 def _with_image_volumes(mounts: Iterable[Mount], volumes: Iterable[str]) -> list[Mount]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import InvalidInput
 from orchestrator.model.container import ContainerSpec, Mount
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
+from orchestrator.model.process import process_args
 from orchestrator.runtime.capabilities import effective_capabilities
 from orchestrator.runtime.devices import device_rules, devices_asked_for, every_device
 from orchestrator.runtime.filesystem import (
@@ -156,7 +156,7 @@ def read_process(config: Path) -> dict[str, Any]:
 
 def _process(container: Container, image: ImageConfig, user: User, host: Host) -> dict[str, Any]:
     spec = container.spec
-    args = _arguments(spec, image)
+    args = process_args(spec, image)
     names = effective_capabilities(
         spec.cap_add, spec.cap_drop, host.capabilities, privileged=spec.privileged
     )
@@ -172,21 +172,6 @@ def _process(container: Container, image: ImageConfig, user: User, host: Host) -
             {"no-new-privileges", "no-new-privileges=true"} & set(_options(spec))
         ),
     }
-
-
-def _arguments(spec: ContainerSpec, image: ImageConfig) -> list[str]:
-    entrypoint = image.entrypoint if spec.entrypoint is None else spec.entrypoint
-    # An entrypoint of the container's own makes the image's command meaningless.
-    of_image = image.command if spec.entrypoint is None else ()
-    args = [*entrypoint, *(of_image if spec.command is None else spec.command)]
-    if not args:
-        raise InvalidInput(
-            f"image {spec.image} has no command and none was given",
-            code="no-command",
-            about=spec.image,
-            hint="give a command after the image's name",
-        )
-    return args
 
 
 def _environment(container: Container, image: ImageConfig, user: User) -> list[str]:

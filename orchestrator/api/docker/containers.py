@@ -1,30 +1,18 @@
-"""Docker's endpoints about containers."""
+"""Docker's endpoints about containers: listing, making, starting, ending, removing."""
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
-import anyio
 import msgspec
 from aiohttp import web
 
-from orchestrator.api.logs import container_lines
+from orchestrator.api.docker.requests import flag, grace, json_body
 from orchestrator.api.parts import Parts
-from orchestrator.api.streams import Hijacked, hijack
-from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container
-from orchestrator.runtime.attach import resize
-from orchestrator.wire.docker import (
-    container_inspect,
-    container_summary,
-    spec_from_create,
-    timestamp,
-)
-
-_RAW = "application/vnd.docker.raw-stream"
-_FRAMED = "application/vnd.docker.multiplexed-stream"
+from orchestrator.wire.containers import container_inspect, container_summary
+from orchestrator.wire.create import spec_from_create
 
 
 class ContainerHandlers:
@@ -38,14 +26,11 @@ class ContainerHandlers:
             web.get("/containers/json", self.index),
             web.post("/containers/create", self.create),
             web.get(one + "/json", self.inspect),
-            web.get(one + "/logs", self.logs),
             web.post(one + "/start", self.start),
             web.post(one + "/stop", self.stop),
             web.post(one + "/restart", self.restart),
             web.post(one + "/kill", self.kill),
             web.post(one + "/wait", self.wait),
-            web.post(one + "/resize", self.resize),
-            web.post(one + "/attach", self.attach),
             web.delete(one, self.remove),
         ]
 
@@ -112,112 +97,11 @@ class ContainerHandlers:
         await response.write_eof()
         return response
 
-    async def resize(self, request: web.Request) -> web.Response:
-        container = self._get(request)
-        place = self._parts.launcher.bundle(container).path
-        resize(place, rows=int(request.query["h"]), columns=int(request.query["w"]))
-        return web.Response(status=200)
-
     async def remove(self, request: web.Request) -> web.Response:
         await self._containers.remove(
             self._get(request).id, force=flag(request, "force"), volumes=flag(request, "v")
         )
         return web.Response(status=204)
-
-    async def logs(self, request: web.Request) -> web.StreamResponse:
-        container = self._get(request)
-        tail = request.query.get("tail") or "all"
-        tty = container.spec.tty
-        response = web.StreamResponse(headers={"Content-Type": _RAW if tty else _FRAMED})
-        await response.prepare(request)
-        async for line in container_lines(
-            self._parts,
-            container,
-            lines=int(tail) if tail.isdigit() else None,
-            since=float(request.query.get("since") or 0),
-            following=flag(request, "follow"),
-        ):
-            text = line.text + b"\n"
-            if flag(request, "timestamps"):
-                text = timestamp(line.time).encode() + b" " + text
-            number = 2 if line.stream in (2, "stderr") else 1
-            if flag(request, "stdout" if number == 1 else "stderr"):
-                await response.write(text if tty else frame(number, text))
-        await response.write_eof()
-        return response
-
-    async def attach(self, request: web.Request) -> web.StreamResponse:
-        container = self._get(request)
-        if container.state.status not in ("created", "exited", "running"):
-            raise Conflict(
-                f"container {container.name} is {container.state.status}",
-                code="container-not-attachable",
-                about=container.name,
-                hint="wait until it runs",
-            )
-        tty = container.spec.tty
-        wants_input = flag(request, "stdin") and container.spec.stdin_open
-        async with hijack(request, _RAW if tty else _FRAMED) as client:
-            await self._joined(container, client, tty=tty, wants_input=wants_input)
-        return web.Response()
-
-    async def _joined(
-        self, container: Container, client: Hijacked, *, tty: bool, wants_input: bool
-    ) -> None:
-        bundle = self._parts.launcher.bundle(container)
-        async with self._containers.attached(container.id, bundle) as session:
-            if session is None:
-                return
-
-            async def send_input() -> None:
-                async for data in client.received():
-                    await session.write(data)
-                session.end_input()
-
-            async with anyio.create_task_group() as tasks:
-                if wants_input:
-                    tasks.start_soon(send_input)
-                async for number, data in session.output():
-                    client.write(data if tty else frame(number, data))
-                    await client.drain()
-                tasks.cancel_scope.cancel()
-
-
-def frame(stream: int, data: bytes) -> bytes:
-    """The data with Docker's 8-byte header.  Source: Engine API reference, "ContainerAttach"."""
-    return struct.pack(">BxxxL", stream, len(data)) + data
-
-
-def flag(request: web.Request, name: str) -> bool:
-    """Whether a query parameter says yes."""
-    return request.query.get(name, "").lower() in ("1", "true", "yes")
-
-
-def grace(request: web.Request) -> float | None:
-    """The seconds in the query's `t`, None where it has none."""
-    text = request.query.get("t")
-    return float(text) if text else None
-
-
-async def json_body(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object.  Raises: InvalidInput."""
-    try:
-        body = msgspec.json.decode(await request.read() or b"{}")
-    except msgspec.DecodeError as error:
-        raise InvalidInput(
-            f"the request's body is not JSON: {error}",
-            code="bad-request",
-            about="body",
-            hint="send a JSON object",
-        ) from error
-    if not isinstance(body, dict):
-        raise InvalidInput(
-            "the request's body is not a JSON object",
-            code="bad-request",
-            about="body",
-            hint="send a JSON object",
-        )
-    return body
 
 
 def _matches(container: Container, filters: dict[str, Any]) -> bool:

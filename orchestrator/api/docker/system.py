@@ -12,7 +12,7 @@ from aiohttp import web
 from orchestrator import __version__
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import json_lines
-from orchestrator.wire.docker import event_message
+from orchestrator.wire.events import event_message
 
 API_VERSION = "1.45"
 MIN_API_VERSION = "1.24"

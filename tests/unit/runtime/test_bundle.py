@@ -76,12 +76,6 @@ def test_entrypoint_and_command_come_together(spec: dict[str, Any], expected: li
     assert config_of(**spec)["process"]["args"] == expected
 
 
-def test_no_command_at_all_is_refused() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        config_of(image=ImageConfig())
-    assert caught.value.code == "no-command"
-
-
 def test_the_containers_environment_wins_over_the_images() -> None:
     config = config_of(environment={"A": "mine", "B": "x=y"}, user=User(home="/home/u"), tty=True)
     assert config["process"]["env"] == [

@@ -1,0 +1,42 @@
+"""Reading what a request asks for: its query's flags and its JSON body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from orchestrator.errors import InvalidInput
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """Whether a query parameter says yes."""
+    return request.query.get(name, "").lower() in ("1", "true", "yes")
+
+
+def grace(request: web.Request) -> float | None:
+    """The seconds in the query's `t`, None where it has none."""
+    text = request.query.get("t")
+    return float(text) if text else None
+
+
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object.  Raises: InvalidInput."""
+    try:
+        body = msgspec.json.decode(await request.read() or b"{}")
+    except msgspec.DecodeError as error:
+        raise InvalidInput(
+            f"the request's body is not JSON: {error}",
+            code="bad-request",
+            about="body",
+            hint="send a JSON object",
+        ) from error
+    if not isinstance(body, dict):
+        raise InvalidInput(
+            "the request's body is not a JSON object",
+            code="bad-request",
+            about="body",
+            hint="send a JSON object",
+        )
+    return body
