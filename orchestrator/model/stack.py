@@ -9,15 +9,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.model.container import ContainerSpec
+from orchestrator.model.container import ContainerSpec, Ulimit
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSecret:
+    """A secret for `RUN --mount=type=secret`: the file on this machine that holds it, or, where
+    `file` is "", its value."""
+
+    id: str
+    file: str = ""
+    value: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOutput:
+    """Where the result goes besides the engine's images: `kind` is local, tar, oci or docker, and
+    `path` (absolute) the directory or file to write."""
+
+    kind: str
+    path: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """How a service's image is built: a context directory (absolute) and a Dockerfile in it."""
+    """How an image is built: a context and a Dockerfile in it.
+
+    `context` is a directory or a tar archive (absolute), or the URL of a repository or archive;
+    "" is an empty one. `contexts` are more of them by name; there `docker-image://NAME` is an
+    image. `ssh` maps ids to an agent's socket, or to key files joined by commas; "" is the
+    caller's agent. `cache_from` and `cache_to` are written as for `docker buildx build`.
+    """
 
     context: str
     dockerfile: str = "Dockerfile"
@@ -27,10 +53,20 @@ class Build:
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
     pull: bool = False
     network: str = ""
     extra_hosts: tuple[str, ...] = ()
     shm_size_bytes: int = 0
+    ulimits: tuple[Ulimit, ...] = ()
+    platforms: tuple[str, ...] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[BuildSecret, ...] = ()
+    ssh: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    entitlements: tuple[str, ...] = ()
+    outputs: tuple[BuildOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
