@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from typing import Any
 
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.stack import Service, Stack
@@ -46,8 +48,23 @@ def _mode(stack: Stack, mode: str) -> str:
 
 def config_hash(service: Service) -> str:
     """A digest of everything in the service that makes its containers what they are."""
-    text = json.dumps(asdict(service.container), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_said(service.container), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """The value without what is as it is by default, so that a field which a later version adds
+    replaces no container."""
+    if is_dataclass(value):
+        given = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: _said(v) for f, v in given if v != _default(f)}
+    if isinstance(value, tuple):
+        return [_said(v) for v in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _default(of: Field[Any]) -> Any:
+    return of.default if of.default_factory is MISSING else of.default_factory()
 
 
 def namespace_owner(service: Service) -> str:

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 RestartName = Literal["no", "always", "on-failure", "unless-stopped"]
-MountKind = Literal["volume", "bind", "tmpfs"]
+MountKind = Literal["volume", "bind", "tmpfs", "image"]
+Recursion = Literal["", "disabled", "writable", "readonly"]
 Protocol = Literal["tcp", "udp", "sctp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
-    """How health is probed; `test` starts with CMD, CMD-SHELL or NONE."""
+    """How health is probed; `test` starts with CMD, CMD-SHELL or NONE.
+
+    In a container's specification an empty `test` and a 0 mean "as the image has it".
+    """
 
     test: tuple[str, ...] = ()
     interval_s: float = 30.0
@@ -55,7 +59,13 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount: a volume's name (or "" for an anonymous one), a host path, or nothing (tmpfs)."""
+    """One mount: a volume's name (or "" for an anonymous one), a host path, an image's reference,
+    or nothing (tmpfs).
+
+    `tmpfs_options` are mount(8)'s, for a tmpfs only. `recursive` says what becomes of the mounts
+    below a bind's source: left out, kept writable, or made read-only by force; "" makes them
+    read-only where the kernel can. `image_id` is what an image's reference meant at creation.
+    """
 
     kind: MountKind
     target: str
@@ -65,8 +75,14 @@ class Mount:
     subpath: str = ""
     create_host_path: bool = False
     propagation: str = ""
+    recursive: Recursion = ""
     tmpfs_size_bytes: int = 0
     tmpfs_mode: int = 0
+    tmpfs_options: tuple[str, ...] = ()
+    volume_driver: str = ""
+    volume_options: Mapping[str, str] = field(default_factory=dict)
+    volume_labels: Mapping[str, str] = field(default_factory=dict)
+    image_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,42 +117,80 @@ class Ulimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLimit:
+    """A number for one block device: a weight, or bytes or operations a second."""
+
+    path: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Limits; 0 means none."""
+    """Limits; 0 means none, as does -1 for `memory_swappiness`.
+
+    `memory_swap_bytes` is memory and swap together, -1 for any amount. `nano_cpus` and
+    `cpu_quota_us` in `cpu_period_us` exclude each other. `blkio_weight` is 10 to 1000.
+    """
 
     memory_bytes: int = 0
     memory_reservation_bytes: int = 0
     memory_swap_bytes: int = 0
+    memory_swappiness: int = -1
+    oom_kill_disable: bool = False
     nano_cpus: int = 0
     cpu_shares: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    cpu_rt_period_us: int = 0
+    cpu_rt_runtime_us: int = 0
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     pids_limit: int = 0
+    blkio_weight: int = 0
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    device_read_bps: tuple[DeviceLimit, ...] = ()
+    device_write_bps: tuple[DeviceLimit, ...] = ()
+    device_read_iops: tuple[DeviceLimit, ...] = ()
+    device_write_iops: tuple[DeviceLimit, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """Everything the engine needs to make one container from an image."""
+    """Everything the engine needs to make one container from an image.
+
+    `unset_environment` are variables of the image that the container is not to have. The modes
+    (`pid_mode` and its like) are Docker's words: "", host, private, container:NAME, …; the paths
+    are Docker's own where None. `volumes_from` are NAME[:ro], containers whose mounts are taken.
+    """
 
     image: str
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    unset_environment: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
     user: str | None = None
     working_dir: str | None = None
     hostname: str = ""
     domainname: str = ""
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
+    attached: tuple[str, ...] = ()
     init: bool = False
     read_only: bool = False
     privileged: bool = False
     network_mode: str = ""
     attachments: tuple[Attachment, ...] = ()
     ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
     expose: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    volume_driver: str = ""
     healthcheck: Healthcheck | None = None
     restart: RestartPolicy = RestartPolicy()
     stop_signal: str | None = None
@@ -147,6 +201,10 @@ class ContainerSpec:
     security_opt: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    oom_score_adj: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     extra_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
@@ -155,5 +213,11 @@ class ContainerSpec:
     shm_size_bytes: int = 64 << 20
     pid_mode: str = ""
     ipc_mode: str = ""
+    uts_mode: str = ""
+    userns_mode: str = ""
+    cgroupns_mode: str = ""
+    cgroup_parent: str = ""
+    runtime: str = ""
+    storage_options: Mapping[str, str] = field(default_factory=dict)
     log_driver: str = ""
     log_options: Mapping[str, str] = field(default_factory=dict)
