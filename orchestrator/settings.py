@@ -27,7 +27,10 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressPool:
-    """A range of addresses that user-defined networks are cut from, `size` bits each."""
+    """A range of addresses that user-defined networks are cut from, `size` bits each.
+
+    Where no IPv6 pool is set, one is derived from the machine's identity.
+    """
 
     base: str
     size: int
@@ -45,7 +48,11 @@ class Settings:
     cgroup_parent: str = "pystack"
     registries: Mapping[str, Registry] = field(default_factory=dict)
     docker_config: Path = Path("~/.docker/config.json")
-    address_pools: tuple[AddressPool, ...] = (AddressPool(base="10.210.0.0/16", size=24),)
+    address_pools: tuple[AddressPool, ...] = (
+        AddressPool(base="10.210.0.0/16", size=24),
+        AddressPool(base="172.28.0.0/14", size=24),
+    )
+    ipv6_pools: tuple[AddressPool, ...] = ()
     default_subnet: str = "10.209.0.0/16"
     max_parallel: int = 0
     max_downloads: int = 3
@@ -117,8 +124,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _converted(path: Path, key: str, value: Any) -> Any:
     if key == "registries":
         return {host: _registry(path, host, entry) for host, entry in value.items()}
-    if key == "address_pools":
-        return tuple(AddressPool(base=str(p["base"]), size=int(p["size"])) for p in value)
+    if key in ("address_pools", "ipv6_pools"):
+        return tuple(_pool(path, key, entry) for entry in _list(path, key, value))
     if key in ("max_parallel", "max_downloads", "max_layer_bytes", "log_max_bytes"):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise _invalid(path, key, "expected a whole number, 0 or more")
@@ -140,6 +147,25 @@ def _registry(path: Path, host: str, entry: Any) -> Registry:
         insecure=bool(entry.get("insecure", False)),
         ca_file=str(entry.get("ca_file", "")),
     )
+
+
+def _list(path: Path, key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _invalid(path, key, "expected a list of tables with base and size")
+    return value
+
+
+def _pool(path: Path, key: str, entry: Any) -> AddressPool:
+    import ipaddress  # noqa: PLC0415
+
+    version = 6 if key == "ipv6_pools" else 4
+    try:
+        base, size = ipaddress.ip_network(entry["base"]), int(entry["size"])
+        if base.version != version or not base.prefixlen <= size <= base.max_prefixlen - 2:
+            raise ValueError(f"no IPv{version} prefix that is cut into pieces of {size} bits")
+    except (KeyError, TypeError, ValueError) as error:
+        raise _invalid(path, key, f"{entry}: {error}") from error
+    return AddressPool(base=str(base), size=size)
 
 
 def _invalid(path: Path, key: str, problem: str) -> InvalidInput:
