@@ -55,12 +55,26 @@ class Settings:
     ipv6_pools: tuple[AddressPool, ...] = ()
     default_subnet: str = "10.209.0.0/16"
     max_parallel: int = 0
+    certs_dir: Path = Path("/etc/docker/certs.d")
     max_downloads: int = 3
+    max_uploads: int = 5
+    # Bytes a request of a push may carry; 0 sends each blob whole.
+    upload_chunk_bytes: int = 0
+    max_manifest_bytes: int = 4 << 20
     max_layer_bytes: int = 64 << 30
     log_max_bytes: int = 16 << 20
 
 
-_PATHS = ("data_dir", "run_dir", "socket", "log_file", "docker_config")
+_PATHS = ("data_dir", "run_dir", "socket", "log_file", "docker_config", "certs_dir")
+_NUMBERS = (
+    "max_parallel",
+    "max_downloads",
+    "max_uploads",
+    "upload_chunk_bytes",
+    "max_manifest_bytes",
+    "max_layer_bytes",
+    "log_max_bytes",
+)
 
 
 def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -87,7 +101,8 @@ def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
     for key in _PATHS:
         if key in values:
             values[key] = Path(values[key]).expanduser()
-    values.setdefault("docker_config", Path("~/.docker/config.json").expanduser())
+    docker = Path(env.get("DOCKER_CONFIG") or "~/.docker").expanduser()
+    values.setdefault("docker_config", docker / "config.json")
     return Settings(**values)
 
 
@@ -126,7 +141,7 @@ def _converted(path: Path, key: str, value: Any) -> Any:
         return {host: _registry(path, host, entry) for host, entry in value.items()}
     if key in ("address_pools", "ipv6_pools"):
         return tuple(_pool(path, key, entry) for entry in _list(path, key, value))
-    if key in ("max_parallel", "max_downloads", "max_layer_bytes", "log_max_bytes"):
+    if key in _NUMBERS:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise _invalid(path, key, "expected a whole number, 0 or more")
         return value
