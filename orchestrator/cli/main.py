@@ -48,6 +48,7 @@ def _ended_by(error: BaseException) -> int:
         code = EXIT_USAGE
     else:
         _tell(error)
+        code = getattr(error, "exit_code", EXIT_ERROR)
     return code
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-_GAP = "   "
+# Source: docker/cli's formatter: a tabwriter with these two.
+_GAP = 3
+_NARROWEST = 10
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table whose columns are as wide as their widest cell."""
-    every = [headings, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(headings))]
+    """The lines of a table whose columns are as wide as their widest cell; no headings, no line."""
+    every = [headings, *rows] if headings else list(rows)
+    columns = len(every[0]) if every else 0
+    widths = [
+        max(_NARROWEST, max(len(row[column]) for row in every) + _GAP) for column in range(columns)
+    ]
     for row in every:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield _GAP.join(cells).rstrip()
+        yield "".join(cells).rstrip()
 
 
 def fields(pairs: Sequence[tuple[str, str]], indent: str = "") -> Iterator[str]:

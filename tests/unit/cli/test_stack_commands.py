@@ -233,8 +233,8 @@ def test_ls_lists_stacks(fake: FakeEngine, say: Say) -> None:
     ]
     fake.on("GET /pystack/v1/stacks", as_json(stacks))
     assert say("ls").out.splitlines() == [
-        "NAME   STATUS       CONFIG FILES",
-        "demo   running(2)   /a/stack.yml",
+        "NAME      STATUS       CONFIG FILES",
+        "demo      running(2)   /a/stack.yml",
     ]
     assert say("ls", "-a", "-q").out == "demo\nold\n"
 

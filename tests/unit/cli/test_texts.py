@@ -73,11 +73,11 @@ def test_a_moment_is_a_duration_ago_a_date_or_a_number() -> None:
     assert moment("2023-11-14T22:13:20+00:00", 0.0) == "1700000000.000000"
 
 
-def test_columns_are_as_wide_as_they_need() -> None:
-    assert list(table(("A", "LONG"), [("wide", "x"), ("y", "")])) == [
-        "A      LONG",
-        "wide   x",
-        "y",
+def test_columns_are_as_wide_as_they_need_and_ten_at_least() -> None:
+    assert list(table(("A", "LONG", "B"), [("wide", "x", "1"), ("y", "long enough", "")])) == [
+        "A         LONG          B",
+        "wide      x             1",
+        "y         long enough",
     ]
 
 

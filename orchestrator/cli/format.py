@@ -1,0 +1,58 @@
+"""One thing, or several, by `--format`: for commands that show an object rather than a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Objects whose keys are data, by where they stand: an absent key of these is no error, and they
+# print as Go's maps do.  Source: the Engine API reference (`additionalProperties`).
+_MAPS = frozenset({
+    "Labels", "Options", "Ports", "PortBindings", "Networks", "ExposedPorts", "Volumes", "Sysctls",
+    "Annotations", "Tmpfs", "StorageOpt", "DriverOpts", "Containers", "Services", "Attributes",
+    "Metadata", "Runtimes", "Status", "Manifests", "Data", "IndexConfigs",
+})  # fmt: skip
+# Fields that an object has only sometimes; absent they are nothing rather than wrong.
+_OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    ".State": ("Health",),
+    ".Config": ("Healthcheck", "Shell", "StopTimeout", "ExposedPorts", "Volumes", "OnBuild"),
+    "": ("SizeRw", "SizeRootFs", "UsageData", "Status"),
+}
+
+
+class Format:
+    """How an object is printed: `text` is "json" or a template.
+
+    Raises: TemplateError: it cannot be read.
+    """
+
+    def __init__(self, text: str) -> None:
+        from orchestrator.cli.template.run import Template  # noqa: PLC0415
+
+        self._template = None if text == "json" else Template(text)
+
+    def line(self, value: Mapping[str, Any]) -> str:
+        """What is printed of the object, without the newline after it.
+
+        Raises: TemplateError: the template asks for what is not there.
+        """
+        if self._template is None:
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return self._template.run(template_value(value))
+
+
+def template_value(value: Any, path: str = "") -> Any:
+    """A JSON value of the engine as a template sees it: structs and maps told apart."""
+    from orchestrator.cli.template.values import Map, Struct  # noqa: PLC0415
+
+    if isinstance(value, list):
+        return [template_value(each, path + "[]") for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    items = {name: template_value(each, f"{path}.{name}") for name, each in value.items()}
+    if path.rpartition(".")[2] in _MAPS or path.endswith(".LogConfig.Config"):
+        return Map(items)
+    made = Struct(items)
+    made.optional = _OPTIONAL.get(path, ())
+    return made
