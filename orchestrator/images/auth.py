@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import Denied
-from orchestrator.images.credentials import Credentials
+from orchestrator.wire.credentials import Credentials
 
+_CLIENT = "pystack"
 _CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z]+)(?=[\s,]|$)")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
+Pairs = Sequence[tuple[str, str]]
 # (method, url, query or form, Authorization or "") -> the token server's JSON
-TokenRequest = Callable[[str, str, Mapping[str, str], str], Awaitable[Mapping[str, Any]]]
+TokenRequest = Callable[[str, str, Pairs, str], Awaitable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,14 @@ class Challenge:
 
     scheme: str
     parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An Authorization header, and the token that a password was traded for, if it was."""
+
+    authorization: str
+    refresh_token: str = ""
 
 
 def parse_challenges(header: str) -> list[Challenge]:
@@ -44,14 +54,28 @@ def parse_challenges(header: str) -> list[Challenge]:
     return found
 
 
+def joined_scopes(scopes: Sequence[str], challenges: Sequence[Challenge]) -> tuple[str, ...]:
+    """What a token is asked for: the scopes that are needed anyway and, first, those that the
+    registry names. Where both are about one repository ours count: a request that only reads is
+    challenged for reading, and would be again before it writes."""
+    ours = {scope.rpartition(":")[0] for scope in scopes}
+    named = [
+        scope
+        for challenge in challenges
+        for scope in challenge.parameters.get("scope", "").split()
+        if scope.rpartition(":")[0] not in ours
+    ]
+    return (*dict.fromkeys(named), *scopes)
+
+
 async def answer(
     challenges: list[Challenge],
     credentials: Credentials | None,
-    scope: str,
+    scopes: Sequence[str],
     request_token: TokenRequest,
     host: str,
-) -> str:
-    """The Authorization header for the challenge that can be met.
+) -> Answer:
+    """The answer to the challenge that can be met; a token is asked for `scopes`.
 
     Raises: Denied: none can, or the token server says no.
     Source: the distribution project's "Token Authentication Specification" and "OAuth2 Token
@@ -60,10 +84,10 @@ async def answer(
     for challenge in challenges:
         if challenge.scheme == "bearer":
             if credentials and credentials.access_token:
-                return "Bearer " + credentials.access_token
-            return "Bearer " + await _token(challenge, credentials, scope, request_token, host)
+                return Answer("Bearer " + credentials.access_token)
+            return await _token(challenge, credentials, scopes, request_token, host)
         if challenge.scheme == "basic" and credentials and credentials.basic:
-            return credentials.basic
+            return Answer(credentials.basic)
     raise denied(host, credentials)
 
 
@@ -74,39 +98,47 @@ def denied(host: str, credentials: Credentials | None) -> Denied:
             f"{host} wants credentials, or the image does not exist there",
             code="registry-denied",
             about=host,
-            hint=f"check the name, or log in with: docker login {host}",
+            hint=f"check the name, or log in with: pystack login {host}",
         )
     name = f" of {credentials.username}" if credentials.username else ""
     return Denied(
         f"{host} refused the credentials{name}",
         code="registry-denied",
         about=host,
-        hint=f"log in again with: docker login {host}",
+        hint=f"log in again with: pystack login {host}",
     )
 
 
 async def _token(
     challenge: Challenge,
     credentials: Credentials | None,
-    scope: str,
+    scopes: Sequence[str],
     request_token: TokenRequest,
     host: str,
-) -> str:
+) -> Answer:
     realm = challenge.parameters.get("realm", "")
-    asked = {"scope": challenge.parameters.get("scope") or scope}
-    if service := challenge.parameters.get("service"):
-        asked["service"] = service
+    service = challenge.parameters.get("service", "")
     if credentials and credentials.identity_token:
-        form = asked | {
-            "grant_type": "refresh_token",
-            "refresh_token": credentials.identity_token,
-            "client_id": "pystack",
-        }
-        found = await request_token("POST", realm, form, "")
+        form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", credentials.identity_token),
+            ("client_id", _CLIENT),
+            ("service", service),
+            ("scope", " ".join(scopes)),
+        ]
+        found = await request_token("POST", realm, [(k, v) for k, v in form if v], "")
     else:
+        query = [("scope", scope) for scope in scopes]
+        if service:
+            query.append(("service", service))
+        if credentials and credentials.username:
+            query += [("account", credentials.username)]
+            if not scopes:
+                # This is a login: the password may be traded for a token to keep.
+                query += [("client_id", _CLIENT), ("offline_token", "true")]
         basic = credentials.basic if credentials else ""
-        found = await request_token("GET", realm, asked, basic)
+        found = await request_token("GET", realm, query, basic)
     token = found.get("token") or found.get("access_token")
     if not token:
         raise denied(host, credentials)
-    return str(token)
+    return Answer(f"Bearer {token}", str(found.get("refresh_token") or ""))

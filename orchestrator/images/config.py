@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import Failed
+from orchestrator.images.digest import split_digest
 from orchestrator.model.container import Healthcheck
 from orchestrator.model.image import History, ImageConfig
 
 _NS = 1_000_000_000
+_SAID_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,19 @@ def parse_config(data: bytes) -> ParsedConfig:
     try:
         top = json.loads(data)
         return _parsed(top)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as e:
         raise Failed(
-            f"not an image configuration: {error!r}",
+            f"not an image configuration: {e!r}"[:_SAID_MAX],
             code="image-config-invalid",
             hint="the image is damaged, or is not a container image",
-        ) from error
+        ) from e
 
 
 def timestamp(text: str) -> float:
     """Unix seconds of an RFC 3339 time, 0 where it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 
@@ -64,9 +66,9 @@ def _parsed(top: Any) -> ParsedConfig:
         entrypoint=_texts(inner, "Entrypoint"),
         command=_texts(inner, "Cmd"),
         working_dir=_text(inner, "WorkingDir"),
-        labels={str(k): str(v) for k, v in (inner.get("Labels") or {}).items()},
-        exposed_ports=tuple(sorted(inner.get("ExposedPorts") or {})),
-        volumes=tuple(sorted(inner.get("Volumes") or {})),
+        labels={_clean(k): _clean(v) for k, v in (inner.get("Labels") or {}).items()},
+        exposed_ports=_names(inner, "ExposedPorts"),
+        volumes=_names(inner, "Volumes"),
         stop_signal=_text(inner, "StopSignal"),
         shell=_texts(inner, "Shell"),
         onbuild=_texts(inner, "OnBuild"),
@@ -81,7 +83,7 @@ def _parsed(top: Any) -> ParsedConfig:
         )
         for line in top.get("history") or ()
     )
-    return ParsedConfig(config, tuple(str(d) for d in rootfs.get("diff_ids") or ()), history)
+    return ParsedConfig(config, _diff_ids(rootfs), history)
 
 
 def encode_config(
@@ -131,7 +133,7 @@ def _healthcheck(value: Any) -> Healthcheck | None:
         return None
     plain = Healthcheck()
     return Healthcheck(
-        test=tuple(str(part) for part in value["Test"]),
+        test=_texts(value, "Test"),
         interval_s=(value.get("Interval") or 0) / _NS or plain.interval_s,
         timeout_s=(value.get("Timeout") or 0) / _NS or plain.timeout_s,
         start_period_s=(value.get("StartPeriod") or 0) / _NS,
@@ -170,12 +172,34 @@ def _history_line(line: History) -> dict[str, Any]:
     return found
 
 
+def _diff_ids(rootfs: Mapping[str, Any]) -> tuple[str, ...]:
+    found = rootfs.get("diff_ids") or ()
+    if isinstance(found, str):
+        raise TypeError("diff_ids is no list")
+    for digest in found:
+        split_digest(str(digest))
+    return tuple(found)
+
+
 def _text(table: Mapping[str, Any], key: str) -> str:
-    return str(table.get(key) or "")
+    return _clean(table.get(key) or "")
+
+
+def _clean(value: Any) -> str:
+    """Text that can be written again: JSON's escapes can say halves of characters."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _names(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The member names of an object that stands for a set."""
+    found = table.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise TypeError(f"{key} is no object")
+    return tuple(sorted(_clean(name) for name in found))
 
 
 def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = table.get(key) or ()
     if isinstance(value, str):
-        return (value,)
-    return tuple(str(part) for part in value)
+        return (_clean(value),)
+    return tuple(_clean(part) for part in value)

@@ -1,6 +1,7 @@
 """What images are made of, on disk: blobs by digest, and layers unpacked once per chain id.
 
-    content/blobs/sha256/<hex>   manifests, configurations, compressed layers
+    content/blobs/<algorithm>/<hex>  manifests, configurations, compressed layers
+    content/partial/             blobs on their way: what the next pull need not fetch again
     content/l/<key>              an unpacked layer, in the form overlayfs stacks
     content/layers/<hex>         what is known of that layer
     content/tmp/                 whatever is not finished; emptied when the engine starts
@@ -18,16 +19,20 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import anyio
 
 from orchestrator.errors import Failed
+from orchestrator.images.digest import ALGORITHMS, has_digest, split_digest
 from orchestrator.model.image import Descriptor, Layer
+
+_PARTIAL_KEPT_S = 7 * 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +51,17 @@ class ContentStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._blobs = root / "blobs" / "sha256"
+        self._blobs = root / "blobs"
+        self._partial = root / "partial"
         self._layers = root / "l"
         self._records = root / "layers"
         self._tmp = root / "tmp"
         self.empty = root / "empty"
         self._locks: dict[str, anyio.Lock] = {}
         self._waiting: Counter[str] = Counter()
-        for directory in (self._blobs, self._layers, self._records, self._tmp, self.empty):
+        places = [self._blobs / algorithm for algorithm in ALGORITHMS]
+        places += [self._partial, self._layers, self._records, self._tmp, self.empty]
+        for directory in places:
             directory.mkdir(parents=True, exist_ok=True)
         root.chmod(0o711)
 
@@ -61,7 +69,8 @@ class ContentStore:
 
     def blob_path(self, digest: str) -> Path:
         """Where the blob is, or would be."""
-        return self._blobs / hex_of(digest)
+        algorithm, digits = split_digest(digest)
+        return self._blobs / algorithm / digits
 
     def has_blob(self, digest: str) -> bool:
         return self.blob_path(digest).exists()
@@ -75,7 +84,7 @@ class ContentStore:
             data = self.blob_path(digest).read_bytes()
         except FileNotFoundError:
             data = b""
-        if digest_of(data) != digest:
+        if not has_digest(data, digest):
             raise Failed(
                 f"content {digest} is missing or damaged",
                 code="content-damaged",
@@ -96,9 +105,10 @@ class ContentStore:
     def adopt_blob(self, path: Path, digest: str) -> None:
         """Nothing, once the file at path, whose digest the caller has checked, is the blob.
         Blocking."""
+        target = self.blob_path(digest)
         _fsync(path)
-        path.rename(self.blob_path(digest))
-        _fsync(self._blobs)
+        path.rename(target)
+        _fsync(target.parent)
 
     def remove_blob(self, digest: str) -> None:
         """Nothing; a blob that is not there is no error."""
@@ -106,7 +116,24 @@ class ContentStore:
 
     def blobs(self) -> list[str]:
         """The digest of every blob."""
-        return ["sha256:" + path.name for path in self._blobs.iterdir()]
+        return [
+            f"{algorithm}:{path.name}"
+            for algorithm in ALGORITHMS
+            for path in (self._blobs / algorithm).iterdir()
+        ]
+
+    def partial_path(self, digest: str) -> Path:
+        """Where the first bytes of a blob wait for the rest; only who holds `exclusive` of the
+        digest may touch it."""
+        return self._partial / "-".join(split_digest(digest))
+
+    def forget_partial(self, older_than_s: float) -> None:
+        """Nothing, once no beginning of a blob is left that nobody has added to for that long.
+        Blocking."""
+        for path in self._partial.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime >= older_than_s:
+                    path.unlink()
 
     # -- layers
 
@@ -125,6 +152,20 @@ class ContentStore:
             return None
         record = json.loads((self._records / hex_of(chain_id)).read_bytes())
         return LayerRecord(**(record | {"blob": Descriptor(**record["blob"])}))
+
+    def record_blob(self, chain_id: str, blob: Descriptor) -> None:
+        """Nothing, once the layer's record names another blob that it can be made from. Blocking.
+        A layer that is not here is passed over."""
+        record = self.layer(chain_id)
+        if record is not None and record.blob != blob:
+            self._write_record(replace(record, blob=blob))
+
+    def _write_record(self, record: LayerRecord) -> None:
+        note = self.scratch()
+        note.write_text(json.dumps(asdict(record)))
+        _fsync(note)
+        note.rename(self._records / hex_of(record.chain_id))
+        _fsync(self._records)
 
     def lowers(self, layers: Sequence[Layer]) -> list[Path]:
         """The layers' directories, topmost first as overlayfs wants them; an image without layers
@@ -148,11 +189,7 @@ class ContentStore:
             self.discard(directory)
             return
         _sync_filesystem(directory)
-        note = self.scratch()
-        note.write_text(json.dumps(asdict(record)))
-        _fsync(note)
-        note.rename(self._records / hex_of(record.chain_id))
-        _fsync(self._records)
+        self._write_record(record)
         try:
             directory.rename(target)
         except OSError as error:
@@ -198,6 +235,7 @@ class ContentStore:
         """Nothing, once what a killed engine left half done is gone. Blocking."""
         for path in self._tmp.iterdir():
             self.discard(path)
+        self.forget_partial(_PARTIAL_KEPT_S)
         for record in self._records.iterdir():
             if not self.layer_dir("sha256:" + record.name).is_dir():
                 record.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import anyio.to_thread
 
 from orchestrator.errors import Failed, PystackError
 from orchestrator.images.content import ContentStore, LayerRecord
+from orchestrator.images.digest import algorithm_of
 from orchestrator.images.unpack import Unpacked, Unpacker
 from orchestrator.model.image import Descriptor, Layer
 
@@ -41,13 +43,28 @@ async def add_layer(
     *,
     max_bytes: int,
     keep_blob: bool,
+    grown: Path | None = None,
 ) -> Layer:
-    """The layer that the pieces of its blob make, visible in the store.
+    """The layer that the pieces of its blob make, visible in the store. With `grown` the blob
+    grows there, after what the file holds already, which pieces begin with.
 
     Raises: Failed: a digest differs, the layer is damaged or too large, the disk is full; then
-    nothing of it stays. What pieces raises passes through.
+    nothing of it stays. What pieces raises passes through, and `grown` stays for another try.
     """
-    unpacked = await _unpack(store, pieces, max_bytes, keep_blob=keep_blob)
+    begin = partial(
+        Unpacker,
+        store,
+        max_bytes,
+        keep_blob=keep_blob,
+        partial=grown,
+        algorithm=algorithm_of(blob.digest),
+    )
+    try:
+        unpacked = await _unpack(begin, pieces)
+    except Failed:
+        if grown is not None:
+            grown.unlink(missing_ok=True)
+        raise
     # Shielded from here on: a finished layer that nobody takes would stay in the store's tmp.
     with anyio.CancelScope(shield=True):
         layer = await anyio.to_thread.run_sync(_commit, store, unpacked, blob, diff_id, chain)
@@ -59,13 +76,12 @@ async def unpack_tree(store: ContentStore, pieces: AsyncIterator[bytes], *, max_
 
     Raises: Failed: it is damaged or too large, or the disk is full.
     """
-    return (await _unpack(store, pieces, max_bytes, keep_blob=False)).directory
+    begin = partial(Unpacker, store, max_bytes, keep_blob=False)
+    return (await _unpack(begin, pieces)).directory
 
 
-async def _unpack(
-    store: ContentStore, pieces: AsyncIterator[bytes], max_bytes: int, *, keep_blob: bool
-) -> Unpacked:
-    async with _unpacking(store, max_bytes, keep_blob=keep_blob) as unpacker:
+async def _unpack(begin: Callable[[], Unpacker], pieces: AsyncIterator[bytes]) -> Unpacked:
+    async with _unpacking(begin) as unpacker:
         with single_errors():
             await _feed(unpacker, pieces)
         return await anyio.to_thread.run_sync(unpacker.finish)
@@ -140,13 +156,8 @@ async def _larger(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 
 
 @asynccontextmanager
-async def _unpacking(
-    store: ContentStore, max_bytes: int, *, keep_blob: bool
-) -> AsyncGenerator[Unpacker]:
-    def begin() -> Unpacker:
-        return Unpacker(store, max_bytes, keep_blob=keep_blob).__enter__()
-
-    unpacker = await anyio.to_thread.run_sync(begin)
+async def _unpacking(begin: Callable[[], Unpacker]) -> AsyncGenerator[Unpacker]:
+    unpacker = await anyio.to_thread.run_sync(lambda: begin().__enter__())
     try:
         yield unpacker
     finally:

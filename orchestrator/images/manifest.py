@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import Failed, InvalidInput, NotFound
+from orchestrator.images.digest import split_digest
 from orchestrator.model.image import Descriptor
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_LAYER_TAR = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+_SAID_MAX = 300
 
 _ARCHITECTURES = {
     "x86_64": ("amd64", ""),
@@ -49,6 +55,7 @@ class Manifest:
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    media_type: str = OCI_MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +101,57 @@ def parse_manifest(data: bytes) -> Manifest | Index:
     documents have the same members.
     """
     try:
-        top = json.loads(data)
-        if isinstance(top.get("manifests"), list):
-            entries = tuple((_descriptor(e), _platform(e)) for e in top["manifests"])
-            return Index(entries)
-        if top.get("schemaVersion") == 1:
-            raise ValueError("schema 1, which no current tool writes")
-        return Manifest(_descriptor(top["config"]), tuple(_descriptor(e) for e in top["layers"]))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return _parsed(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as e:
         raise Failed(
-            f"not an image manifest: {error!r}",
+            f"not an image manifest: {e!r}"[:_SAID_MAX],
             code="image-manifest-invalid",
             hint="push the image again with a current tool",
-        ) from error
+        ) from e
 
 
-def encode_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
-    """An OCI manifest: the same input gives the same bytes."""
+def _parsed(top: Any) -> Manifest | Index:
+    kind = str(top.get("mediaType") or "")
+    if top.get("schemaVersion") == 1 or kind.startswith(_SCHEMA_1):
+        raise Failed(
+            "the image is in Docker's manifest format of schema 1, which was withdrawn in 2017",
+            code="image-schema-1",
+            hint="push the image again with a current tool",
+        )
+    if isinstance(top.get("manifests"), list):
+        return Index(tuple((_descriptor(e), _platform(e)) for e in top["manifests"]))
+    config = _descriptor(top["config"])
+    if not kind:
+        kind = DOCKER_MANIFEST if config.media_type == DOCKER_CONFIG else OCI_MANIFEST
+    return Manifest(config, tuple(_descriptor(e) for e in top["layers"]), kind)
+
+
+def encode_manifest(
+    config: Descriptor, layers: Sequence[Descriptor], media_type: str = OCI_MANIFEST
+) -> bytes:
+    """A manifest in OCI's or in Docker's format: the same input gives the same bytes."""
+    docker = media_type == DOCKER_MANIFEST
+    shown = DOCKER_CONFIG if docker else OCI_CONFIG
     top = {
         "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": _descriptor_json(config),
-        "layers": [_descriptor_json(layer) for layer in layers],
+        "mediaType": media_type,
+        "config": _descriptor_json(config) | {"mediaType": shown},
+        "layers": [
+            _descriptor_json(layer) | {"mediaType": _layer_type(layer.media_type, docker=docker)}
+            for layer in layers
+        ],
     }
     return json.dumps(top, separators=(",", ":")).encode()
+
+
+def _layer_type(media_type: str, *, docker: bool) -> str:
+    """A layer's media type in the words of the manifest's format; Docker's has none for zstd."""
+    packed = media_type.endswith(("gzip", "zstd"))
+    if docker and not media_type.endswith("zstd"):
+        return DOCKER_LAYER if packed else DOCKER_LAYER_TAR
+    if docker or not media_type.startswith("application/vnd.docker."):
+        return media_type
+    return OCI_LAYER + ("+gzip" if packed else "")
 
 
 def choose(index: Index, wanted: Platform, about: str) -> Descriptor:
@@ -158,16 +192,18 @@ def _rank(offered: Platform | None, wanted: Platform) -> int | None:
 
 
 def _number(variant: str) -> int:
-    digits = variant.removeprefix("v")
+    digits = variant.removeprefix("v")[:9]
     return int(digits) if digits.isdecimal() else 0
 
 
 def _descriptor(value: Any) -> Descriptor:
-    return Descriptor(
-        media_type=str(value.get("mediaType") or ""),
-        digest=str(value["digest"]),
-        size_bytes=int(value["size"]),
-    )
+    digest, size = value["digest"], value["size"]
+    if not isinstance(digest, str) or not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"not a descriptor: {value!r}"[:_SAID_MAX])
+    if size < 0:
+        raise ValueError(f"a size of {size} bytes")
+    split_digest(digest)
+    return Descriptor(media_type=str(value.get("mediaType") or ""), digest=digest, size_bytes=size)
 
 
 def _descriptor_json(descriptor: Descriptor) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """An image from a registry into the content store. Keeps no record of it: that is the engine's.
 
 Layers come a few at a time, each through download, hash, decompression and unpacking at once, and
-each at most once: a second pull of the same layer waits for the first and finds it here.
+each at most once: a second pull of the same layer waits for the first and finds it here. What an
+interrupted pull had of a layer the next one need not fetch again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -16,7 +18,7 @@ import anyio.to_thread
 from orchestrator.errors import Failed, NotFound
 from orchestrator.images.chain import chain_ids
 from orchestrator.images.config import ParsedConfig, parse_config, timestamp
-from orchestrator.images.content import ContentStore
+from orchestrator.images.content import ContentStore, digest_of
 from orchestrator.images.layers import add_layer, known_layer, read_pieces, single_errors
 from orchestrator.images.manifest import (
     Index,
@@ -32,6 +34,7 @@ from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import Descriptor, Image, Layer
 from orchestrator.settings import Settings
+from orchestrator.wire.credentials import Credentials
 
 _REPORT_EVERY = 1 << 20
 _DAMAGE = frozenset({"digest-mismatch", "layer-damaged", "unpack-failed"})
@@ -56,17 +59,19 @@ async def pull_image(
     platform: str,
     report: Report,
     downloads: anyio.CapacityLimiter | None = None,
+    credentials: Credentials | None = None,
 ) -> Image:
     """The image at reference for the platform ("" is this machine's), its content stored.
 
-    `downloads` bounds how many layers are on their way at once; pulls may share one.
+    `downloads` bounds how many layers are on their way at once; pulls may share one. `credentials`
+    go before those that the engine's user has.
 
     Raises: NotFound, Denied, Unavailable, Failed, InvalidInput, each saying what to do.
     """
     wanted = parse_platform(platform)
     subject = f"image {reference.familiar}"
     report(Progress(subject=subject, step="pulling"))
-    async with open_registry(reference, settings) as registry:
+    async with open_registry(reference, settings, credentials) as registry:
         pull = _Pull(
             registry,
             store,
@@ -76,20 +81,21 @@ async def pull_image(
             downloads or anyio.CapacityLimiter(max(1, settings.max_downloads)),
         )
         top = await registry.manifest(reference.wanted)
-        manifest, raw, digest = await _resolve(pull, top.data, top.digest, wanted, reference)
+        manifest, raw = await _resolve(pull, top.data, wanted, reference)
         config = await _config(pull, manifest.config)
         parsed = parse_config(config)
         if platform:
             _check_platform(parsed, wanted, reference)
+        report(Progress(subject=subject, step="found", detail=top.digest))
         layers = await _layers(pull, manifest, parsed)
     await anyio.to_thread.run_sync(store.write_blob, config)
-    await anyio.to_thread.run_sync(store.write_blob, raw)
-    report(
-        Progress(subject=subject, step="pulled", detail=short_id(manifest.config.digest), done=True)
-    )
+    # Ids are sha256 whatever the registry's own digests are.
+    identifier = digest_of(config)
+    manifest_digest = await anyio.to_thread.run_sync(store.write_blob, raw)
+    report(Progress(subject=subject, step="pulled", detail=short_id(identifier), done=True))
     return Image(
-        id=manifest.config.digest,
-        manifest_digest=digest,
+        id=identifier,
+        manifest_digest=manifest_digest,
         config=parsed.config,
         layers=tuple(layers),
         history=parsed.history,
@@ -101,16 +107,15 @@ async def pull_image(
 
 
 async def _resolve(
-    pull: _Pull, data: bytes, digest: str, wanted: Platform, reference: Reference
-) -> tuple[Manifest, bytes, str]:
-    """The manifest for the platform, its bytes and digest; indexes may be nested, but not deep."""
+    pull: _Pull, data: bytes, wanted: Platform, reference: Reference
+) -> tuple[Manifest, bytes]:
+    """The manifest for the platform and its bytes; indexes may be nested, but not deep."""
     for _ in range(3):
         parsed = parse_manifest(data)
         if isinstance(parsed, Manifest):
-            return parsed, data, digest
+            return parsed, data
         entry = choose(parsed, wanted, reference.familiar)
-        fetched = await pull.registry.manifest(entry.digest)
-        data, digest = fetched.data, fetched.digest
+        data = (await pull.registry.manifest(entry.digest)).data
     if isinstance(parsed, Index):
         raise Failed(
             f"{reference.familiar} is an index of indexes",
@@ -118,7 +123,7 @@ async def _resolve(
             about=reference.familiar,
             hint="push the image again with a current tool",
         )
-    return parsed, data, digest
+    return parsed, data
 
 
 async def _config(pull: _Pull, descriptor: Descriptor) -> bytes:
@@ -165,19 +170,52 @@ async def _layer(pull: _Pull, blob: Descriptor, diff_id: str, chain: str) -> Lay
         if found := await known_layer(pull.store, blob, chain):
             _tell(pull, blob, "already here", blob.size_bytes)
             return found
+        _tell(pull, blob, "waiting", 0)
         async with pull.downloads:
             if pull.store.has_blob(blob.digest):
                 pieces = read_pieces(pull.store.blob_path(blob.digest))
-                return await _add(pull, pieces, blob, diff_id, chain, keep_blob=False)
+                return await _add(pull, pieces, blob, diff_id, chain)
+            grown = pull.store.partial_path(blob.digest)
+            start = await anyio.to_thread.run_sync(_usable_bytes, grown, blob.size_bytes)
             try:
-                pieces = pull.registry.blob(blob)
-                return await _add(pull, pieces, blob, diff_id, chain, keep_blob=True)
+                pieces = _resumed(pull.registry, blob, grown, start)
+                return await _add(pull, pieces, blob, diff_id, chain, grown)
             except Failed as problem:
-                if not pull.registry.mirrored or problem.code not in _DAMAGE:
+                if not (start or pull.registry.mirrored) or problem.code not in _DAMAGE:
                     raise
-                # A mirror is not the authority: the registry gets a chance to do better.
+                # A mirror is not the authority, and what was kept may have been damaged since.
                 pieces = pull.registry.blob(blob, mirrors=False)
-                return await _add(pull, pieces, blob, diff_id, chain, keep_blob=True)
+                return await _add(pull, pieces, blob, diff_id, chain, grown)
+
+
+def _usable_bytes(grown: Path, size: int) -> int:
+    """How much of the blob an earlier pull left. Blocking."""
+    try:
+        kept = grown.stat().st_size
+    except FileNotFoundError:
+        return 0
+    if kept > size:
+        grown.unlink()
+        return 0
+    return kept
+
+
+async def _resumed(
+    registry: Registry, blob: Descriptor, grown: Path, start: int
+) -> AsyncGenerator[bytes]:
+    """The blob: what is kept of it, then what is missing."""
+    left = start
+    if start:
+        async with aclosing(read_pieces(grown)) as kept:
+            async for piece in kept:
+                # The file grows while it is read.
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    break
+    async with aclosing(registry.blob(blob, start)) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 async def _add(
@@ -186,8 +224,7 @@ async def _add(
     blob: Descriptor,
     diff_id: str,
     chain: str,
-    *,
-    keep_blob: bool,
+    grown: Path | None = None,
 ) -> Layer:
     async def counted() -> AsyncGenerator[bytes]:
         count = told = 0
@@ -197,6 +234,7 @@ async def _add(
                 told = count
                 _tell(pull, blob, "downloading", count)
             yield piece
+        _tell(pull, blob, "unpacking", blob.size_bytes)
 
     async with aclosing(pieces):
         layer = await add_layer(
@@ -206,7 +244,8 @@ async def _add(
             diff_id,
             chain,
             max_bytes=pull.settings.max_layer_bytes,
-            keep_blob=keep_blob,
+            keep_blob=grown is not None,
+            grown=grown,
         )
     _tell(pull, blob, "layer done", blob.size_bytes)
     return layer

@@ -21,7 +21,8 @@ _PATH = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,15 @@ def parse_reference(text: str) -> Reference:
     """
     rest, _, digest = text.partition("@")
     if "@" in text and not _DIGEST.fullmatch(digest):
-        raise _invalid(text, "the digest is not sha256: and 64 lower-case hexadecimal digits")
+        raise _invalid(
+            text,
+            "the digest is not sha256: and 64 (or sha512: and 128) lower-case hexadecimal digits",
+        )
     name, tag = _split_tag(rest)
     if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid(text, f'"{tag}" is not a tag')
+    if _IDENTIFIER.fullmatch(name):
+        raise _invalid(text, "64 hexadecimal digits are an image's id, never a name")
     domain, path = _split_domain(name)
     if not _DOMAIN.fullmatch(domain):
         raise _invalid(text, f'"{domain}" is not a registry host')

@@ -1,10 +1,11 @@
 """An image registry, as a place to read manifests and blobs from: mirrors first, digests checked.
 
-Source: OCI distribution specification 1.1, "Pull".
+Source: OCI distribution specification 1.1, "Pull" and "Listing Tags".
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -13,41 +14,61 @@ from typing import TypeVar
 
 import aiohttp
 import anyio
+import anyio.to_thread
 
 from orchestrator.errors import Denied, Failed, NotFound, PystackError, Unavailable
-from orchestrator.images.content import digest_of
 from orchestrator.images.credentials import find_credentials
+from orchestrator.images.digest import algorithm_of, digest_with, has_digest
 from orchestrator.images.endpoints import Endpoint, endpoints
 from orchestrator.images.manifest import ACCEPTED
 from orchestrator.images.reference import Reference
+from orchestrator.images.refusal import broken, mismatch, refusal
 from orchestrator.images.retry import delay_s
-from orchestrator.images.transport import Transport, tls_for
+from orchestrator.images.tls import tls_for
+from orchestrator.images.transport import Transport
 from orchestrator.model.image import Descriptor
 from orchestrator.settings import Settings
+from orchestrator.wire.credentials import Credentials
 
-_MANIFEST_MAX = 4 << 20
 _CONFIG_MAX = 16 << 20
+_TAGS_MAX = 32 << 20
+_TAG_PAGES_MAX = 1000
 _READ_BUFFER = 1 << 20
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A manifest as it came: its exact bytes and their digest."""
+    """A manifest as it came: its exact bytes, their digest, and the media type it was sent as."""
 
     data: bytes
     digest: str
+    media_type: str = ""
 
 
 class Registry:
-    """One repository at its mirrors and its registry."""
+    """One repository at its mirrors and its registry; `manifest_max` bounds a manifest's bytes."""
 
-    def __init__(self, reference: Reference, transports: list[Transport]) -> None:
+    def __init__(
+        self, reference: Reference, transports: list[Transport], manifest_max: int
+    ) -> None:
         self._reference = reference
         self._transports = transports
+        self._manifest_max = manifest_max
+
+    @property
+    def own(self) -> Transport:
+        """The registry itself, which alone is written to."""
+        return self._transports[-1]
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether there are mirrors besides the registry."""
+        return len(self._transports) > 1
 
     async def manifest(self, wanted: str) -> Fetched:
         """The manifest (or index) at a tag or digest.
@@ -55,6 +76,13 @@ class Registry:
         Raises: NotFound, Denied, Unavailable, or Failed where digests do not agree.
         """
         return await self._first(lambda transport: self._manifest(transport, wanted))
+
+    async def tags(self) -> list[str]:
+        """The repository's tags.
+
+        Raises: as manifest.
+        """
+        return await self._first(self._tags)
 
     async def small_blob(self, blob: Descriptor) -> bytes:
         """A configuration blob's bytes, checked.
@@ -72,24 +100,21 @@ class Registry:
         async def read(transport: Transport) -> bytes:
             async with aclosing(self._stream(transport, blob, 0)) as pieces:
                 data = b"".join([piece async for piece in pieces])
-            if digest_of(data) != blob.digest:
+            if not has_digest(data, blob.digest):
                 raise self._mismatch(blob.digest)
             return data
 
         return await self._first(read)
 
-    @property
-    def mirrored(self) -> bool:
-        """Whether there are mirrors besides the registry."""
-        return len(self._transports) > 1
-
-    async def blob(self, blob: Descriptor, *, mirrors: bool = True) -> AsyncGenerator[bytes]:
-        """A blob's bytes as they arrive, exactly as many as its descriptor says. A cut connection
-        is taken up again where it broke. Whoever consumes them checks the digest.
+    async def blob(
+        self, blob: Descriptor, start: int = 0, *, mirrors: bool = True
+    ) -> AsyncGenerator[bytes]:
+        """A blob's bytes from `start` on as they arrive, exactly as many as its descriptor says. A
+        cut connection is taken up again where it broke. Whoever consumes them checks the digest.
 
         Raises: as manifest.
         """
-        position = 0
+        position = start
         problems: list[PystackError] = []
         for transport in self._transports if mirrors else self._transports[-1:]:
             try:
@@ -122,37 +147,68 @@ class Registry:
     async def _manifest(self, transport: Transport, wanted: str) -> Fetched:
         headers = {"Accept": ", ".join(ACCEPTED)}
         async with transport.get(f"manifests/{wanted}", headers) as response:
-            self._check_status(transport.endpoint, response.status, wanted)
-            data = await self._read(response, transport)
+            await self._check_status(transport.endpoint, response, wanted)
+            data = await self._read(response, transport, self._manifest_max)
             stated = response.headers.get("Docker-Content-Digest", "")
-        digest = digest_of(data)
-        expected = wanted if ":" in wanted else stated
-        if expected.startswith("sha256:") and expected != digest:
-            raise self._mismatch(expected)
-        return Fetched(data, digest)
+            kind = response.content_type
+        if ":" in wanted:
+            # What was asked for counts; a header that says otherwise says nothing.
+            if not has_digest(data, wanted):
+                raise self._mismatch(wanted)
+            return Fetched(data, wanted, kind)
+        if stated and not has_digest(data, stated):
+            raise self._mismatch(stated)
+        algorithm = algorithm_of(stated) if stated else "sha256"
+        return Fetched(data, digest_with(algorithm, data), kind)
 
-    async def _read(self, response: aiohttp.ClientResponse, transport: Transport) -> bytes:
+    async def _tags(self, transport: Transport) -> list[str]:
+        found: list[str] = []
+        path = "tags/list"
+        for _ in range(_TAG_PAGES_MAX):
+            async with transport.get(path) as response:
+                await self._check_status(transport.endpoint, response, "")
+                data = await self._read(response, transport, _TAGS_MAX)
+                following = _NEXT.search(response.headers.get("Link", ""))
+            try:
+                found += [str(tag) for tag in json.loads(data)["tags"] or ()]
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise Failed(
+                    f"{transport.endpoint.host} lists no tags of {self._reference.familiar}",
+                    code="registry-refused",
+                    about=self._reference.familiar,
+                    hint="name a tag instead of --all-tags",
+                ) from error
+            if following is None:
+                break
+            path = following[1]
+        return list(dict.fromkeys(found))
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, transport: Transport, most: int
+    ) -> bytes:
         data = bytearray()
         try:
             async for piece in response.content.iter_any():
                 data += piece
-                if len(data) > _MANIFEST_MAX:
+                if len(data) > most:
                     raise Failed(
-                        f"the manifest of {self._reference.familiar} is too large",
+                        f"what {transport.endpoint.host} says of {self._reference.familiar} has"
+                        f" more than {most} bytes",
                         code="image-manifest-invalid",
                         about=self._reference.familiar,
                         hint="this is not a container image",
                     )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._broken(transport.endpoint, error) from error
+            raise broken(transport.endpoint, error) from error
         return bytes(data)
 
     async def _stream(
         self, transport: Transport, blob: Descriptor, position: int
     ) -> AsyncGenerator[bytes]:
         failures = 0
-        while position < blob.size_bytes or (position == 0 and failures == 0):
-            began_at = position
+        began = position
+        while position < blob.size_bytes or (position == began == 0 and failures == 0):
+            resumed_at = position
             error: Exception | None = None
             try:
                 async with aclosing(self._part(transport, blob, position)) as pieces:
@@ -166,11 +222,12 @@ class Registry:
             if position == blob.size_bytes:
                 return
             # Progress starts the count anew: a long download over a bad line gets there.
-            failures = 1 if position > began_at else failures + 1
+            progressed = position > resumed_at
+            failures = 1 if progressed else failures + 1
             delay = delay_s(failures)
             if delay is None or transport.endpoint.mirror:
-                raise self._broken(transport.endpoint, error)
-            await anyio.sleep(delay)
+                raise broken(transport.endpoint, error)
+            await anyio.sleep(0 if progressed and failures == 1 else delay)
 
     async def _part(
         self, transport: Transport, blob: Descriptor, position: int
@@ -178,7 +235,7 @@ class Registry:
         """The blob from position on, or up to where the connection breaks."""
         headers = {"Range": f"bytes={position}-"} if position else {}
         async with transport.get(f"blobs/{blob.digest}", headers) as response:
-            self._check_status(transport.endpoint, response.status, blob.digest)
+            await self._check_status(transport.endpoint, response, blob.digest)
             skip = position
             if response.status == 206:
                 match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
@@ -193,81 +250,66 @@ class Registry:
                 yield piece[skip:] if skip else piece
                 skip = 0
 
-    def _check_status(self, endpoint: Endpoint, status: int, wanted: str) -> None:
-        if status in (200, 206):
+    async def _check_status(
+        self, endpoint: Endpoint, response: aiohttp.ClientResponse, wanted: str
+    ) -> None:
+        if response.status in (200, 206):
             return
-        name = self._reference.familiar
-        if status == 404:
-            raise NotFound(
-                f"{endpoint.host} has no {name}"
-                + (f" ({wanted})" if wanted.startswith("sha256:") else ""),
-                code="no-such-image",
-                about=name,
-                hint="check the name and the tag; `pystack images` lists what is here",
-            )
-        if status == 403:
-            raise Denied(
-                f"{endpoint.host} forbids pulling {name}",
-                code="registry-denied",
-                about=name,
-                hint=f"log in as somebody who may: docker login {endpoint.account}",
-            )
-        if status == 429:
-            raise Unavailable(
-                f"{endpoint.host} has had too many requests from here",
-                code="registry-rate-limit",
-                about=endpoint.host,
-                hint=f'wait, log in, or set mirrors for registries."{endpoint.account}"',
-            )
-        raise Unavailable(
-            f"{endpoint.host} answers {status} for {name}",
-            code="registry-unreachable",
-            about=endpoint.host,
-            hint="try again later, or set mirrors for"
-            f' registries."{endpoint.account}" in the settings',
-        )
-
-    def _broken(self, endpoint: Endpoint, error: Exception | None) -> Unavailable:
-        why = f": {error}" if error is not None and str(error) else ""
-        return Unavailable(
-            f"the connection to {endpoint.host} breaks again and again{why}",
-            code="registry-unreachable",
-            about=endpoint.host,
-            hint="try again later, or set mirrors for"
-            f' registries."{endpoint.account}" in the settings',
-        )
+        body = await said_by(response)
+        raise refusal(endpoint, response.status, body, self._reference.familiar, "pulling", wanted)
 
     def _mismatch(self, digest: str) -> Failed:
-        return Failed(
-            f"what came for {self._reference.familiar} is not {digest}",
-            code="digest-mismatch",
-            about=digest,
-            hint="a proxy, a mirror or the registry is damaging it, or is not to be trusted",
-        )
+        return mismatch(digest, self._reference.familiar)
+
+
+async def said_by(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of a refusal's body; what breaks while it is read is no matter."""
+    try:
+        return await response.content.read(1 << 16)
+    except (aiohttp.ClientError, TimeoutError):
+        return b""
 
 
 @asynccontextmanager
-async def open_registry(reference: Reference, settings: Settings) -> AsyncIterator[Registry]:
-    """The registry of a reference, its connections closed at the end of the block.
-
-    Raises: InvalidInput: Docker's configuration file is malformed. Failed: a CA file is.
-    """
-    connector = aiohttp.TCPConnector(limit=0)
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client as registries need it, closed with the block."""
     async with aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(limit=0),
         timeout=_TIMEOUT,
         auto_decompress=False,
         read_bufsize=_READ_BUFFER,
         headers={"User-Agent": "pystack", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        transports = [
-            Transport(
-                session,
-                endpoint,
-                await find_credentials(settings.docker_config, endpoint.account),
-                await tls_for(endpoint),
+        yield session
+
+
+@asynccontextmanager
+async def open_registry(
+    reference: Reference,
+    settings: Settings,
+    credentials: Credentials | None = None,
+    *,
+    actions: str = "pull",
+) -> AsyncIterator[Registry]:
+    """The registry of a reference, its connections closed at the end of the block. `credentials`
+    are for the registry itself; where None, and for mirrors, Docker's configuration file has them.
+    `actions` are what a token is asked for: `pull`, or `pull,push`.
+
+    Raises: InvalidInput: Docker's configuration file is malformed. Failed: a CA file is.
+    """
+    async with open_session() as session:
+        transports = []
+        for endpoint in endpoints(reference, settings.registries):
+            given = None if endpoint.mirror else credentials
+            scope = f"repository:{endpoint.prefix}{endpoint.repository}:"
+            transports.append(
+                Transport(
+                    session,
+                    endpoint,
+                    given or await find_credentials(settings.docker_config, endpoint.account),
+                    await anyio.to_thread.run_sync(tls_for, endpoint, settings.certs_dir),
+                    [scope + ("pull" if endpoint.mirror else actions)],
+                )
             )
-            for endpoint in endpoints(reference, settings.registries)
-        ]
-        yield Registry(reference, transports)
+        yield Registry(reference, transports, settings.max_manifest_bytes)

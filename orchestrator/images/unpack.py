@@ -61,15 +61,27 @@ class Unpacked:
 
 class Unpacker:
     """One layer being unpacked; a context manager that leaves nothing behind unless `finish`
-    handed it over. `max_bytes` bounds the uncompressed tar."""
+    handed it over. `max_bytes` bounds the uncompressed tar. `partial` is where the blob is kept
+    while it grows: what it holds already must be fed first, and it stays when the work fails."""
 
-    def __init__(self, store: ContentStore, max_bytes: int, *, keep_blob: bool) -> None:
+    def __init__(
+        self,
+        store: ContentStore,
+        max_bytes: int,
+        *,
+        keep_blob: bool,
+        partial: Path | None = None,
+        algorithm: str = "sha256",
+    ) -> None:
         self._store = store
         self._max_bytes = max_bytes
         self._directory = store.begin_layer()
-        self._blob_path = store.scratch() if keep_blob else None
+        self._blob_path = partial or (store.scratch() if keep_blob else None)
+        self._is_partial = partial is not None
+        self._kept_bytes = 0
+        self._algorithm = algorithm
         self._blob_file: IO[bytes] | None = None
-        self._blob_sha = hashlib.sha256()
+        self._blob_sha = hashlib.new(algorithm)
         self._tar_sha = hashlib.sha256()
         self._blob_bytes = 0
         self._tar_bytes = 0
@@ -78,7 +90,8 @@ class Unpacker:
     def __enter__(self) -> Self:
         try:
             if self._blob_path is not None:
-                self._blob_file = self._blob_path.open("wb", buffering=0)
+                self._blob_file = self._blob_path.open("ab", buffering=0)
+                self._kept_bytes = self._blob_file.tell()
             self._child = spawn(_TAR, self._directory)
         except BaseException:
             self._discard()
@@ -119,7 +132,7 @@ class Unpacker:
         return Unpacked(
             directory=self._directory,
             blob=self._blob_path,
-            blob_digest="sha256:" + self._blob_sha.hexdigest(),
+            blob_digest=f"{self._algorithm}:{self._blob_sha.hexdigest()}",
             blob_bytes=self._blob_bytes,
             diff_id="sha256:" + self._tar_sha.hexdigest(),
             content_bytes=content_bytes,
@@ -145,13 +158,15 @@ class Unpacker:
         if self._blob_file is not None:
             self._blob_file.close()
         self._store.discard(self._directory)
-        if self._blob_path is not None:
+        if self._blob_path is not None and not self._is_partial:
             self._store.discard(self._blob_path)
 
     def _take_blob(self, data: bytes) -> None:
         self._blob_sha.update(data)
+        new = data[self._kept_bytes :] if self._kept_bytes else data
+        self._kept_bytes -= len(data) - len(new)
         if self._blob_file is not None:
-            _write_all(self._blob_file.fileno(), data)
+            _write_all(self._blob_file.fileno(), new)
 
     def _decompressed(self, data: bytes) -> None:
         self._tar_bytes += len(data)

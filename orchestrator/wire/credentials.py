@@ -108,9 +108,7 @@ def stored_keys(config: Mapping[str, Any], host: str) -> list[str]:
     auths = config.get("auths") or {}
     wanted = _keys(host)
     exact = [key for key in wanted if key in auths]
-    return exact + [
-        key for key in sorted(auths) if key not in exact and _bare_host(key) in wanted
-    ]
+    return exact + [key for key in sorted(auths) if key not in exact and _bare_host(key) in wanted]
 
 
 def entry_of(credentials: Credentials) -> dict[str, str]:

@@ -100,7 +100,7 @@ async def test_a_second_pull_fetches_no_layer(
     first = await pull(name, store, settings)
     told: list[Progress] = []
     assert await pull(name, store, settings, told=told) == first
-    assert [p.step for p in told] == ["pulling", "already here", "pulled"]
+    assert [p.step for p in told] == ["pulling", "found", "already here", "pulled"]
 
 
 async def test_a_digest_pins_the_image(
@@ -132,7 +132,7 @@ async def test_a_password_opens_the_registry(
     with pytest.raises(Denied) as caught:
         await pull(name, store, settings)
     assert caught.value.code == "registry-denied"
-    assert f"docker login {auth_registry.host}" in caught.value.hint
+    assert f"pystack login {auth_registry.host}" in caught.value.hint
     auth_registry.docker_config(settings.docker_config)
     assert (await pull(name, store, settings)).id == busybox_image.config_digest
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import Denied
-from orchestrator.images.auth import Challenge, answer, parse_challenges
-from orchestrator.images.credentials import Credentials
+from orchestrator.images.auth import Challenge, Pairs, answer, joined_scopes, parse_challenges
+from orchestrator.wire.credentials import Credentials
 
-SCOPE = "repository:app:pull"
+SCOPE = ("repository:app:pull",)
 BEARER = [Challenge("bearer", {"realm": "https://auth.example/token", "service": "registry"})]
 
 
@@ -17,13 +17,13 @@ class TokenServer:
     """Remembers what it was asked and answers the same to everybody."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
-        self.asked: list[tuple[str, str, dict[str, str], str]] = []
+        self.asked: list[tuple[str, str, Pairs, str]] = []
         self._found = found
 
     async def __call__(
-        self, method: str, url: str, values: Mapping[str, str], authorization: str
+        self, method: str, url: str, values: Pairs, authorization: str
     ) -> Mapping[str, Any]:
-        self.asked.append((method, url, dict(values), authorization))
+        self.asked.append((method, url, list(values), authorization))
         return self._found
 
 
@@ -62,17 +62,24 @@ def test_challenges_are_read(header: str, expected: list[Challenge]) -> None:
 
 async def test_an_anonymous_token_is_fetched_for_the_scope() -> None:
     server = TokenServer({"token": "t1"})
-    assert await answer(BEARER, None, SCOPE, server, "host") == "Bearer t1"
-    assert server.asked == [
-        ("GET", "https://auth.example/token", {"service": "registry", "scope": SCOPE}, "")
-    ]
+    assert (await answer(BEARER, None, SCOPE, server, "host")).authorization == "Bearer t1"
+    query = [("scope", "repository:app:pull"), ("service", "registry")]
+    assert server.asked == [("GET", "https://auth.example/token", query, "")]
 
 
-async def test_the_scope_that_the_registry_names_goes_before_ours() -> None:
-    server = TokenServer({"access_token": "t2"})
-    challenge = Challenge("bearer", {"realm": "https://a", "scope": "repository:other:pull"})
-    assert await answer([challenge], None, SCOPE, server, "host") == "Bearer t2"
-    assert server.asked[0][2] == {"scope": "repository:other:pull"}
+def test_what_the_registry_names_is_asked_for_besides_ours() -> None:
+    named = [Challenge("bearer", {"scope": "repository:other:pull repository:app:pull"})]
+    assert joined_scopes(["repository:app:pull,push"], named) == (
+        "repository:other:pull",
+        "repository:app:pull,push",
+    )
+
+
+async def test_a_login_asks_for_a_token_to_keep() -> None:
+    server = TokenServer({"token": "t", "refresh_token": "keep"})
+    found = await answer(BEARER, Credentials("alice", "secret"), (), server, "host")
+    assert found.refresh_token == "keep"
+    assert ("offline_token", "true") in server.asked[0][2]
 
 
 async def test_a_password_is_sent_to_the_token_server_as_basic() -> None:
@@ -84,7 +91,8 @@ async def test_a_password_is_sent_to_the_token_server_as_basic() -> None:
 async def test_an_identity_token_is_traded_for_access() -> None:
     server = TokenServer({"access_token": "t"})
     await answer(BEARER, Credentials(identity_token="id"), SCOPE, server, "host")
-    method, _, form, authorization = server.asked[0]
+    method, _, values, authorization = server.asked[0]
+    form = dict(values)
     assert (method, authorization) == ("POST", "")
     assert (form["grant_type"], form["refresh_token"]) == ("refresh_token", "id")
 
@@ -92,14 +100,14 @@ async def test_an_identity_token_is_traded_for_access() -> None:
 async def test_basic_is_answered_with_the_password() -> None:
     basic = [Challenge("basic", {})]
     found = await answer(basic, Credentials("alice", "secret"), SCOPE, TokenServer({}), "host")
-    assert found == "Basic YWxpY2U6c2VjcmV0"
+    assert found.authorization == "Basic YWxpY2U6c2VjcmV0"
 
 
 async def test_without_credentials_basic_is_a_refusal_that_says_how_to_log_in() -> None:
     with pytest.raises(Denied) as caught:
         await answer([Challenge("basic", {})], None, SCOPE, TokenServer({}), "r.example")
     assert caught.value.code == "registry-denied"
-    assert "docker login r.example" in caught.value.hint
+    assert "pystack login r.example" in caught.value.hint
 
 
 async def test_a_token_server_without_a_token_is_a_refusal() -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orchestrator.errors import Failed
+from orchestrator.errors import Failed, PystackError
+from orchestrator.images.chain import chain_ids
 from orchestrator.images.config import encode_config, parse_config, timestamp
 from orchestrator.model.container import Healthcheck
 from orchestrator.model.image import History, ImageConfig
@@ -79,3 +83,62 @@ def test_what_is_no_configuration_is_refused(data: bytes) -> None:
 def test_a_creation_time_with_nanoseconds_is_understood() -> None:
     assert timestamp("2024-01-01T00:00:00.123456789Z") == pytest.approx(1704067200.123456)
     assert timestamp("yesterday") == 0
+    assert timestamp("0001-01-01T00:00:00") == pytest.approx(-62135596800, abs=86400) or (
+        timestamp("0001-01-01T00:00:00") == 0
+    )
+
+
+TEXTS = st.text(max_size=20) | st.sampled_from(["\ud800", "sha256:" + "1" * 64])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def tables(*names: str) -> st.SearchStrategy[object]:
+    """Objects with some of these members, of any type."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, VALUES)) | VALUES
+
+
+CHECKS = tables("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+INNER = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "ExposedPorts", "Volumes"),
+            VALUES,
+        ),
+        "Healthcheck": CHECKS,
+    },
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("architecture", "os", "variant", "created", "author"), VALUES),
+        "config": INNER | VALUES,
+        "rootfs": tables("type", "diff_ids"),
+        "history": st.lists(tables("created", "created_by", "empty_layer"), max_size=2) | VALUES,
+    },
+)
+
+
+@given(DOCUMENTS | VALUES)
+def test_a_configuration_with_missing_or_wrong_members_is_read_or_refused(
+    document: object,
+) -> None:
+    with suppress(PystackError):
+        parsed = parse_config(json.dumps(document).encode())
+        # What was read can be written, and means the same.
+        written = encode_config(parsed.config, parsed.diff_ids, parsed.history)
+        assert parse_config(written).diff_ids == parsed.diff_ids
+        timestamp(parsed.config.created)
+        chain_ids(parsed.diff_ids)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_configuration_are_refused(data: bytes) -> None:
+    with pytest.raises(PystackError):
+        parse_config(data)

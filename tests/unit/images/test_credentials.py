@@ -7,13 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InvalidInput
-from orchestrator.images.credentials import (
-    Credentials,
-    find_credentials,
-    helper_of,
-    read_config,
-    stored,
-)
+from orchestrator.images.credentials import find_credentials
+from orchestrator.wire.credentials import Credentials, helper_of, read_config, stored
 
 ALICE = Credentials("alice", "se:cret")
 AUTH = {"auth": "YWxpY2U6c2U6Y3JldA=="}
