@@ -70,6 +70,8 @@ class Launcher:
             exit_dir=place / "exit",
             terminal=container.spec.tty,
             stdin=container.spec.stdin_open,
+            # Never for a terminal: its one end is also where the output comes from.
+            stdin_once=container.spec.stdin_once and not container.spec.tty,
             log_driver=container.spec.log_driver,
         )
 
