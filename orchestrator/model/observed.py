@@ -18,7 +18,8 @@ class Endpoint:
     network), the names it answers to there, and the interface it has inside.
 
     `slot` is what the host's side of that interface is numbered by: no other endpoint of the
-    container ever had it while this one lasts. `aliases` and `links` are as they were wished for.
+    container ever had it while this one lasts. `aliases` and `links` are as they were wished for;
+    prefix lengths and gateways are the network's.
     """
 
     network_id: str
@@ -26,6 +27,10 @@ class Endpoint:
     interface: str
     ipv4: str = ""
     ipv6: str = ""
+    prefix: int = 0
+    ipv6_prefix: int = 0
+    gateway: str = ""
+    ipv6_gateway: str = ""
     mac: str = ""
     names: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -51,7 +56,8 @@ class State:
     """How a container is doing. Times are Unix seconds, 0 where the thing has not happened.
 
     `pid` and `pid_started` (clock ticks since boot, field 22 of /proc/PID/stat) name its first
-    process beyond doubt. `stopped_by_user` keeps restart policies off.
+    process beyond doubt. `stopped_by_user` keeps restart policies off. `due`: it ended while no
+    engine ran, and its policy wants it up; the stack that it belongs to starts it in its turn.
     """
 
     status: Status = "created"
@@ -64,9 +70,19 @@ class State:
     finished_at: float = 0.0
     restart_count: int = 0
     stopped_by_user: bool = False
+    due: bool = False
     health: Health = "none"
     failing_streak: int = 0
     health_log: tuple[ProbeResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How much of what comes to the ports that a container shares with others is for it: in
+    proportion to `weight`; nothing new where it is `drained`, which leaves what it has."""
+
+    weight: int = 1
+    drained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +102,7 @@ class Container:
     ports: tuple[PortBinding, ...] = ()
     mounts: tuple[Mount, ...] = ()
     auto_remove: bool = False
+    traffic: Traffic = Traffic()
 
     @property
     def running(self) -> bool:
