@@ -27,12 +27,14 @@ from orchestrator.engine.builds import Builds
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.events import Events
+from orchestrator.engine.execs import Execs
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.networks import open_networks
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict, Denied, PystackError
 from orchestrator.images.content import ContentStore
+from orchestrator.runtime.apparmor import load_profile
 from orchestrator.runtime.cgroups import layout
 from orchestrator.runtime.choose import choose_runtime
 from orchestrator.runtime.namespaces import enter_private_mounts
@@ -126,6 +128,8 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
     log = structlog.get_logger()
     events = Events(database.events)
     runtime = await choose_runtime(settings)
+    if problem := await load_profile():
+        log.warning("containers run without AppArmor", problem=problem)
     store = ContentStore(settings.data_dir / "content")
     images = Images(database, store, settings, events.emit)
     volumes = Volumes(database, settings, events)
@@ -134,8 +138,10 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
         launcher = Launcher(settings, database, runtime, images, networks, volumes, limiter)
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as tasks:
+            records = ContainerRecords(database, events)
+            execs = Execs(records, launcher, runtime, settings.run_dir / "execs", tasks)
             containers = Containers(
-                ContainerRecords(database, events),
+                records,
                 runtime,
                 images,
                 networks,
@@ -158,6 +164,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
                 controller=controller,
                 events=events,
                 launcher=launcher,
+                execs=execs,
                 runtime=runtime,
                 cgroup_layout=cgroup_layout,
                 shutdown=lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -165,6 +172,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
             await builds.recover()
             await images.recover()
             await containers.recover()
+            await execs.recover()
             tasks.start_soon(networks.watch)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with served(application(parts), settings.socket):

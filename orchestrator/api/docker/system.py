@@ -12,6 +12,7 @@ from aiohttp import web
 from orchestrator import __version__
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import json_lines
+from orchestrator.runtime.host import read_host, security_options
 from orchestrator.wire.events import event_message
 
 API_VERSION = "1.45"
@@ -68,6 +69,7 @@ class SystemHandlers:
                 "CgroupDriver": "cgroupfs",
                 "CgroupVersion": "2" if parts.cgroup_layout == "v2" else "1",
                 "CgroupLayout": parts.cgroup_layout,
+                "SecurityOptions": security_options(read_host()),
                 "DockerRootDir": str(parts.settings.data_dir),
                 "RunDir": str(parts.settings.run_dir),
                 "Socket": str(parts.settings.socket),
