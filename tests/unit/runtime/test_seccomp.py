@@ -51,8 +51,8 @@ REFUSED = """
     acct add_key bpf clock_settime delete_module finit_module fsopen get_mempolicy init_module
     io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mbind mount
     move_mount move_pages open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root
-    quotactl reboot request_key set_mempolicy setns settimeofday swapoff swapon syslog umount2 unshare uselib
-    userfaultfd vhangup
+    quotactl reboot request_key set_mempolicy setns settimeofday swapoff swapon syslog umount2
+    unshare uselib userfaultfd vhangup
 """
 
 
