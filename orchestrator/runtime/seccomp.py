@@ -149,16 +149,16 @@ def _applies(
         return False
     if wanted.get("minKernel") and kernel < _version(wanted["minKernel"]):
         return False
-    return not (unwanted.get("minKernel") and kernel >= _version(unwanted["minKernel"]))
+    newest = unwanted.get("minKernel")
+    return newest is None or kernel < _version(newest)
 
 
 def _as_by_default(entry: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether the entry says what holds anyway, which libseccomp refuses to be told."""
     if entry["action"] != found["defaultAction"]:
         return False
-    return entry["action"] != _ERRNO or (
-        entry.get("errnoRet", _EPERM) == found.get("defaultErrnoRet", _EPERM)
-    )
+    said, default = entry.get("errnoRet", _EPERM), found.get("defaultErrnoRet", _EPERM)
+    return bool(entry["action"] != _ERRNO or said == default)
 
 
 def _version(text: str) -> tuple[int, int]:
