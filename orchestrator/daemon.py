@@ -157,7 +157,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
                 volumes=volumes,
                 builds=builds,
             )
-            controller = Controller(database, nouns, tasks)
+            controller = Controller(database, nouns, events, tasks, settings.kept_revisions)
             parts = Parts(
                 settings=settings,
                 nouns=nouns,

@@ -62,7 +62,11 @@ class Settings:
     upload_chunk_bytes: int = 0
     max_manifest_bytes: int = 4 << 20
     max_layer_bytes: int = 64 << 30
+    # What one layer may hold in files and directories, and an image archive in bytes.
+    max_layer_entries: int = 4_000_000
+    max_archive_bytes: int = 256 << 30
     log_max_bytes: int = 16 << 20
+    kept_revisions: int = 50
 
 
 _PATHS = ("data_dir", "run_dir", "socket", "log_file", "docker_config", "certs_dir")
@@ -73,7 +77,10 @@ _NUMBERS = (
     "upload_chunk_bytes",
     "max_manifest_bytes",
     "max_layer_bytes",
+    "max_layer_entries",
+    "max_archive_bytes",
     "log_max_bytes",
+    "kept_revisions",
 )
 
 

@@ -15,7 +15,8 @@ from orchestrator.api.parts import Parts
 from orchestrator.api.status import body_of
 from orchestrator.api.streams import JsonLines, json_lines
 from orchestrator.api.work import worked
-from orchestrator.controller.controller import Ticket, UpOptions
+from orchestrator.controller.controller import Ticket
+from orchestrator.controller.wishes import UpOptions
 from orchestrator.errors import Failed, InvalidInput
 from orchestrator.model.events import Report
 from orchestrator.model.observed import Container
@@ -70,9 +71,9 @@ class StackHandlers:
             shown.append(
                 {
                     "name": record.id,
-                    "wish": record.wish,
+                    "wish": record.desired.wish,
                     "status": status,
-                    "files": list(record.stack.files),
+                    "files": list(record.desired.stack.files),
                 }
             )
         return web.json_response(shown)
@@ -83,9 +84,10 @@ class StackHandlers:
     async def show(self, request: web.Request) -> web.Response:
         record = self._controller.record(request.match_info["name"])
         images = self._parts.nouns.images
-        observed = self._controller.observed(record.stack)
+        stack = record.desired.stack
+        observed = self._controller.observed(stack)
         services = []
-        for service in record.stack.services:
+        for service in stack.services:
             own = observed.of_service(service.name)
             services.append(
                 {
@@ -98,7 +100,12 @@ class StackHandlers:
             )
         shown = [container_summary(c, images.find(c.image_id)) for c in self._of(record.id)]
         return web.json_response(
-            {"name": record.id, "wish": record.wish, "services": services, "containers": shown}
+            {
+                "name": record.id,
+                "wish": record.desired.wish,
+                "services": services,
+                "containers": shown,
+            }
         )
 
     # -- wishes ----------------------------------------------------------------------------
@@ -110,7 +117,13 @@ class StackHandlers:
             build=bool(body.get("build")),
             pull=str(body.get("pull") or ""),
             recreate=str(body.get("recreate") or "diverged"),
+            no_build=bool(body.get("no_build")),
+            recreate_deps=bool(body.get("recreate_deps")),
+            renew_volumes=bool(body.get("renew_volumes")),
             remove_orphans=bool(body.get("remove_orphans")),
+            no_deps=bool(body.get("no_deps")),
+            no_start=bool(body.get("no_start")),
+            grace_s=body.get("grace_s"),
             services=tuple(body.get("services") or ()),
         )
         plan = self._controller.plan_up(stack, options)
@@ -130,15 +143,17 @@ class StackHandlers:
         self._controller.record(name)
         body = await json_body(request)
         async with json_lines(request) as lines, self._controller.progress(name) as progress:
-            ticket = self._controller.stop(name, body.get("grace_s"))
+            ticket = self._controller.stop(name, body.get("services") or (), body.get("grace_s"))
             await self._told(lines, ticket, progress)
         return lines.response
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         self._controller.record(name)
+        body = await json_body(request)
         async with json_lines(request) as lines, self._controller.progress(name) as progress:
-            await self._told(lines, self._controller.start(name), progress)
+            ticket = self._controller.start(name, body.get("services") or ())
+            await self._told(lines, ticket, progress)
         return lines.response
 
     async def down(self, request: web.Request) -> web.StreamResponse:

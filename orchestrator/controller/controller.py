@@ -7,37 +7,35 @@ leaves its successor with the same wish.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from orchestrator.controller.diff import Desired
+from orchestrator.controller.diff import diff
 from orchestrator.controller.execute import Executor, Nouns
 from orchestrator.controller.health import Readiness, readiness
+from orchestrator.controller.history import History
 from orchestrator.controller.loop import StackLoop, Status
 from orchestrator.controller.observe import observe
 from orchestrator.controller.observed import Observed
-from orchestrator.controller.plan import Plan
+from orchestrator.controller.plan import Action, Judgement, Plan
+from orchestrator.controller.wishes import (
+    UpOptions,
+    wanted_restarted,
+    wanted_started,
+    wanted_stopped,
+    wanted_up,
+)
+from orchestrator.engine.events import Events
 from orchestrator.errors import NotFound
 from orchestrator.model.events import Progress
 from orchestrator.model.stack import Stack
 from orchestrator.state import labels
 from orchestrator.state.database import Database
-from orchestrator.state.stacks import StackRecord, Wish
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpOptions:
-    """What `up` may be told beside the stack; `services` empty means all."""
-
-    build: bool = False
-    pull: str = ""
-    recreate: str = "diverged"
-    remove_orphans: bool = False
-    services: tuple[str, ...] = ()
+from orchestrator.state.stacks import Desired, Proven, StackRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,53 +54,61 @@ class Ticket:
 class Controller:
     """Keeps every stack as it is wanted; `tasks` is where the loops live."""
 
-    def __init__(self, database: Database, nouns: Nouns, tasks: TaskGroup) -> None:
+    def __init__(
+        self, database: Database, nouns: Nouns, events: Events, tasks: TaskGroup, kept: int
+    ) -> None:
         self._database = database
         self._nouns = nouns
+        self._events = events
         self._changes = nouns.containers.changes
         self._executor = Executor(nouns, self._changes)
         self._tasks = tasks
         self._loops: dict[str, StackLoop] = {}
+        self.history = History(database.revisions, kept)
 
     def resume(self) -> None:
         """Nothing; the loops of all stacks that were wanted before go on."""
         for record in self._database.stacks:
-            self._begin(record, _desired(record), tried_before=True)
+            self._begin(record, time.time(), tried_before=True)
 
     # -- wishes ----------------------------------------------------------------------------
 
     def plan_up(self, stack: Stack, options: UpOptions) -> Plan:
         """What `up` would do now."""
-        desired = self._up(stack, options, time.time())
-        return StackLoop(
-            stack.name, self._observe, self._executor, self._changes, lambda _: None
-        ).plan(desired)
+        desired = wanted_up(stack, options, self._before(stack.name), time.time())
+        return diff(desired, self.observed(stack))
 
-    def up(self, stack: Stack, options: UpOptions) -> Ticket:
-        """The wish that the stack runs."""
-        record = self._record(stack, "running")
-        record = replace(record, services=self._chosen(stack.name, options.services))
-        desired = self._up(stack, options, record.changed_at)
-        return self._want(record, replace(desired, only=frozenset(record.services)))
+    def up(self, stack: Stack, options: UpOptions, cause: str = "up") -> Ticket:
+        """The wish that the stack runs; `cause` is what the history says of it."""
+        now = time.time()
+        desired = wanted_up(stack, options, self._before(stack.name), now)
+        self.history.note(desired.stack, cause)
+        return self._want(stack.name, desired, now, cause)
 
-    def _chosen(self, name: str, services: tuple[str, ...]) -> tuple[str, ...]:
-        """The services wanted from now on: those named beside those wanted already; () for all."""
-        known = self._database.stacks.get(name)
-        if not services or known is None or known.wish != "running":
-            return services
-        return tuple(dict.fromkeys((*known.services, *services))) if known.services else ()
+    def roll_back(self, name: str, number: int) -> Ticket:
+        """The wish that the stack is again as in that revision, 0 being the one before the last.
 
-    def stop(self, name: str, grace_s: float | None) -> Ticket:
-        """The wish that the stack is stopped.  Raises: NotFound."""
-        known = self.record(name)
-        record = replace(self._record(known.stack, "stopped"), stop_grace_s=grace_s)
-        return self._want(record, _desired(record))
+        Raises: NotFound: no such stack or revision.
+        """
+        self.record(name)
+        revision = self.history.get(name, number)
+        return self.up(revision.stack, UpOptions(), f"rollback to {revision.number}")
 
-    def start(self, name: str) -> Ticket:
-        """The wish that the stack runs again.  Raises: NotFound."""
-        known = self.record(name)
-        record = replace(self._record(known.stack, "running"), services=known.services)
-        return self._want(record, _desired(record))
+    def stop(self, name: str, services: Iterable[str], grace_s: float | None) -> Ticket:
+        """The wish that the stack, or some of its services, are stopped.  Raises: NotFound."""
+        desired, named, now = *self._known(name, services), time.time()
+        return self._want(name, wanted_stopped(desired, named, grace_s, now), now, "stop")
+
+    def start(self, name: str, services: Iterable[str]) -> Ticket:
+        """The wish that the stack, or some of its services, run again.  Raises: NotFound."""
+        desired, named, now = *self._known(name, services), time.time()
+        return self._want(name, wanted_started(desired, named, now), now, "start")
+
+    def restart(self, name: str, services: Iterable[str], grace_s: float | None) -> Ticket:
+        """The wish that the containers of the stack, or of some of its services, are started
+        anew.  Raises: NotFound."""
+        desired, named, now = *self._known(name, services), time.time()
+        return self._want(name, wanted_restarted(desired, named, grace_s, now), now, "restart")
 
     def down(
         self, name: str, stack: Stack | None, *, volumes: bool, grace_s: float | None
@@ -111,54 +117,43 @@ class Controller:
 
         Works for a stack without a record too: its containers, networks and volumes carry its name.
         """
+        before, now = self._before(name), time.time()
+        base = before or Desired(stack=stack or Stack(name=name))
+        desired = replace(base, wish="removed", since=now, remove_volumes=volumes, grace_s=grace_s)
+        return self._want(name, desired, now, "down")
+
+    def _before(self, name: str) -> Desired | None:
         known = self._database.stacks.get(name)
-        of_file = stack or Stack(name=name)
-        record = self._record(known.stack if known else of_file, "removed")
-        record = replace(record, remove_volumes=volumes, stop_grace_s=grace_s)
-        return self._want(record, _desired(record))
+        return known.desired if known is not None else None
 
-    def _record(self, stack: Stack, wish: Wish) -> StackRecord:
-        known = self._database.stacks.get(stack.name)
-        loop = self._loops.get(stack.name)
+    def _known(self, name: str, services: Iterable[str]) -> tuple[Desired, frozenset[str]]:
+        desired = self.record(name).desired
+        named = frozenset(services)
+        for service in sorted(named):
+            if desired.stack.service(service) is None:
+                raise NotFound(
+                    f"stack {name} has no service {service}",
+                    code="no-such-service",
+                    about=service,
+                    hint=f"it has {', '.join(s.name for s in desired.stack.services)}",
+                )
+        return desired, named
+
+    def _want(self, name: str, desired: Desired, since: float, action: str) -> Ticket:
+        known, loop = self._database.stacks.get(name), self._loops.get(name)
         before = max(known.generation if known else 0, loop.status.generation if loop else 0)
-        return StackRecord(
-            id=stack.name, stack=stack, wish=wish, generation=before + 1, changed_at=time.time()
-        )
-
-    def _want(self, record: StackRecord, desired: Desired) -> Ticket:
+        record = StackRecord(id=name, generation=before + 1, desired=desired)
         self._database.stacks.put(record)
-        return self._begin(record, desired)
+        self._tell(name, action)
+        return self._begin(record, since)
 
-    def _begin(
-        self, record: StackRecord, desired: Desired, *, tried_before: bool = False
-    ) -> Ticket:
+    def _begin(self, record: StackRecord, since: float, *, tried_before: bool = False) -> Ticket:
         loop = self._loop(record.id)
-        loop.want(desired, record.generation, tried_before=tried_before)
+        loop.want(record.desired, record.generation, tried_before=tried_before)
         if not loop.running:
             loop.running = True
             self._tasks.start_soon(loop.run, name=f"stack {record.id}")
-        return Ticket(loop=loop, generation=record.generation, since=record.changed_at)
-
-    def _up(self, stack: Stack, options: UpOptions, since: float) -> Desired:
-        names = frozenset(options.services) or frozenset(s.name for s in stack.services)
-        refresh = {
-            s.name
-            for s in stack.services
-            if s.name in names
-            and (
-                (s.build is not None and (options.build or s.pull_policy == "build"))
-                or (s.build is None and "always" in (options.pull, s.pull_policy))
-            )
-        }
-        return Desired(
-            stack=stack,
-            since=since,
-            refresh=frozenset(refresh),
-            force=names if options.recreate == "force" else frozenset(),
-            never_recreate=options.recreate == "never",
-            only=frozenset(options.services),
-            remove_orphans=options.remove_orphans,
-        )
+        return Ticket(loop=loop, generation=record.generation, since=since)
 
     # -- watching --------------------------------------------------------------------------
 
@@ -177,6 +172,11 @@ class Controller:
     def records(self) -> Iterable[StackRecord]:
         """The records of all stacks, by name."""
         return sorted(self._database.stacks, key=lambda r: r.id)
+
+    def drift(self, name: str) -> Plan:
+        """What differs now from what is wanted of the stack.  Raises: NotFound."""
+        desired = self.record(name).desired
+        return diff(desired, self.observed(desired.stack))
 
     def observed(self, stack: Stack) -> Observed:
         """What is there of the stack."""
@@ -206,6 +206,57 @@ class Controller:
 
         return await self._changes.until(look)
 
+    # -- what the loops note ---------------------------------------------------------------
+
+    def judged(self, name: str, judgements: tuple[Judgement, ...]) -> Desired | None:
+        """What is wanted of the stack after these decisions about its updates."""
+        record = self._database.stacks.get(name)
+        if record is None:
+            return None
+        found = {j.service: j.verdict for j in judgements}
+        for service, verdict in found.items():
+            self._tell(name, f"update-{verdict.action}", service=service, why=verdict.why)
+        verdicts = {**record.desired.verdicts, **found}
+        return self._noted(record, replace(record.desired, verdicts=verdicts))
+
+    def refreshed(self, name: str, left: frozenset[str]) -> None:
+        """Nothing; only the images of the services in `left` are still to be refreshed."""
+        if (record := self._database.stacks.get(name)) is not None:
+            self._noted(record, replace(record.desired, refresh=left))
+
+    def met(self, name: str, observed: Observed) -> None:
+        """Nothing; the services are noted as they run now, to come back to."""
+        record = self._database.stacks.get(name)
+        if record is None or record.desired.wish != "running":
+            return
+        desired = record.desired
+        proven = dict(desired.proven)
+        for service in desired.stack.services:
+            own = observed.of_service(service.name)
+            if own and all(c.running for c in own) and service.name not in desired.verdicts:
+                proven[service.name] = Proven(service=service, image_id=own[0].image_id)
+        if proven != desired.proven:
+            self._noted(record, replace(desired, proven=proven))
+
+    def acted(self, name: str, action: Action, *, repair: bool) -> None:
+        """Nothing; the history of the stack tells of the action and of its cause."""
+        self._tell(name, "repair" if repair else "action", action=action.key, why=action.why)
+
+    def removed(self, name: str) -> None:
+        """Nothing; the stack and its history are gone."""
+        self._database.stacks.delete(name)
+        self.history.forget(name)
+        del self._loops[name]
+        self._tell(name, "removed")
+
+    def _noted(self, record: StackRecord, desired: Desired) -> Desired:
+        self._database.stacks.put(replace(record, desired=desired))
+        return desired
+
+    def _tell(self, name: str, what: str, **attributes: str) -> None:
+        said: Mapping[str, str] = {k: v for k, v in attributes.items() if v}
+        self._events.tell("stack", what, name, {"name": name, **said})
+
     # -- loops -----------------------------------------------------------------------------
 
     def _observe(self, desired: Desired) -> Observed:
@@ -214,21 +265,6 @@ class Controller:
     def _loop(self, name: str) -> StackLoop:
         loop = self._loops.get(name)
         if loop is None:
-            loop = StackLoop(name, self._observe, self._executor, self._changes, self._gone)
+            loop = StackLoop(name, self._observe, self._executor, self._changes, self)
             self._loops[name] = loop
         return loop
-
-    def _gone(self, name: str) -> None:
-        self._database.stacks.delete(name)
-        del self._loops[name]
-
-
-def _desired(record: StackRecord) -> Desired:
-    return Desired(
-        stack=record.stack,
-        wish=record.wish,
-        since=record.changed_at,
-        only=frozenset(record.services),
-        remove_volumes=record.remove_volumes,
-        grace_s=record.stop_grace_s,
-    )

@@ -36,7 +36,11 @@ def container_spec(stack: Stack, service: Service, number: int) -> ContainerSpec
         ),
     }
     return replace(
-        spec, labels={**spec.labels, **own}, network_mode=_mode(stack, spec.network_mode)
+        spec,
+        labels={**spec.labels, **own},
+        network_mode=_mode(stack, spec.network_mode),
+        pid_mode=_mode(stack, spec.pid_mode),
+        ipc_mode=_mode(stack, spec.ipc_mode),
     )
 
 
@@ -65,9 +69,3 @@ def _said(value: Any) -> Any:
 
 def _default(of: Field[Any]) -> Any:
     return of.default if of.default_factory is MISSING else of.default_factory()
-
-
-def namespace_owner(service: Service) -> str:
-    """The service whose network namespace this one shares, "" for none."""
-    mode = service.container.network_mode
-    return mode.removeprefix("service:") if mode.startswith("service:") else ""

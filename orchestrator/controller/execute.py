@@ -25,9 +25,12 @@ from orchestrator.controller.plan import (
     RemoveContainer,
     RemoveNetwork,
     RemoveVolume,
+    RenameContainer,
     ReplaceContainer,
+    RestartContainer,
     StartContainer,
     StopContainer,
+    UpdateContainer,
 )
 from orchestrator.engine.builds import Builds
 from orchestrator.engine.containers import Containers
@@ -43,6 +46,9 @@ _DOING = {
     "create": ("creating", "created"),
     "replace": ("replacing", "replaced"),
     "start": ("starting", "started"),
+    "restart": ("restarting", "restarted"),
+    "update": ("updating", "updated"),
+    "rename": ("renaming", "renamed"),
     "stop": ("stopping", "stopped"),
     "remove": ("removing", "removed"),
 }
@@ -141,17 +147,7 @@ class Executor:
                 tags = (action.reference, *action.build.tags)
                 await nouns.builds.build(action.build, tags, report)
             case CreateNetwork():
-                wanted = action.network
-                await nouns.networks.create(
-                    wanted.name,
-                    driver=wanted.driver,
-                    subnet=wanted.subnet,
-                    gateway=wanted.gateway,
-                    ip_range=wanted.ip_range,
-                    internal=wanted.internal,
-                    options=wanted.options,
-                    labels=action.labels,
-                )
+                await self._create_network(action)
             case CreateVolume():
                 volume = action.volume
                 await nouns.volumes.ensure(
@@ -160,25 +156,56 @@ class Executor:
                     options=volume.options,
                     labels=action.labels,
                 )
-            case CreateContainer():
-                await nouns.containers.create(action.spec, action.name)
-            case ReplaceContainer():
-                await self._remove(action.old_id, None, volumes=False)
-                await nouns.containers.create(
-                    action.spec, action.name, kept_volumes=action.kept_volumes
-                )
-            case StartContainer():
-                await nouns.containers.start(action.name)
-            case StopContainer():
-                await nouns.containers.stop(action.id, action.grace_s)
-            case RemoveContainer():
-                await self._remove(action.id, action.grace_s, volumes=action.volumes)
             case RemoveNetwork():
                 await nouns.networks.remove(action.name)
             case RemoveVolume():
                 await nouns.volumes.remove(action.name, force=True)
             case _:
+                await self._perform_on_container(action)
+
+    async def _create_network(self, action: CreateNetwork) -> None:
+        wanted = action.network
+        await self._nouns.networks.create(
+            wanted.name,
+            driver=wanted.driver,
+            subnet=wanted.subnet,
+            gateway=wanted.gateway,
+            ip_range=wanted.ip_range,
+            internal=wanted.internal,
+            options=wanted.options,
+            labels=action.labels,
+        )
+
+    async def _perform_on_container(self, action: Action) -> None:
+        containers = self._nouns.containers
+        match action:
+            case ReplaceContainer():
+                await self._remove(action.old_id, None, volumes=False)
+                await self._create(action)
+            case CreateContainer():
+                await self._create(action)
+            case UpdateContainer():
+                await containers.take_over(action.id, action.spec)
+            case RenameContainer():
+                await containers.rename(action.id, action.new_name)
+            case StartContainer():
+                await containers.start(action.name)
+            case RestartContainer():
+                await containers.restart(action.id, action.grace_s)
+            case StopContainer():
+                await containers.stop(action.id, action.grace_s)
+            case RemoveContainer():
+                await self._remove(action.id, action.grace_s, volumes=action.volumes)
+            case _:
                 raise AssertionError(f"no way to perform {action!r}")
+
+    async def _create(self, action: CreateContainer | ReplaceContainer) -> None:
+        await self._nouns.containers.create(
+            action.spec,
+            action.name,
+            kept_volumes=action.kept_volumes,
+            image_id=action.image_id,
+        )
 
     async def _remove(self, identifier: str, grace_s: float | None, *, volumes: bool) -> None:
         try:

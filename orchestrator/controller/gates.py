@@ -8,6 +8,7 @@ from typing import Literal
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Gate
 from orchestrator.model.observed import Container
+from orchestrator.state.stacks import Desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,9 @@ class GateState:
 _OPEN = GateState(state="open")
 
 
-def gate_state(gate: Gate, observed: Observed, since: float) -> GateState:
-    """How the gate is now, for a wish made at `since` (Unix seconds)."""
+def gate_state(gate: Gate, observed: Observed, desired: Desired) -> GateState:
+    """How the gate is now, for what is wanted."""
+    since = desired.since_of(gate.service)
     containers = observed.of_service(gate.service)
     if not containers:
         return GateState(state="shut", why=f"{gate.service} has no container yet")
@@ -36,7 +38,7 @@ def gate_state(gate: Gate, observed: Observed, since: float) -> GateState:
 
 def _of_container(gate: Gate, container: Container, since: float) -> GateState:
     state = container.state
-    ended = state.status in ("exited", "dead") and state.finished_at >= since
+    ended = state.status in ("exited", "dead") and state.finished_at >= since and not state.due
     waiting = GateState(state="shut", why=f"{container.name} is {state.status}")
     match gate.condition:
         case "service_started":

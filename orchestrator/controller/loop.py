@@ -6,22 +6,25 @@ and drift.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import anyio
 import structlog
 
 from orchestrator.aio.broadcast import Broadcast
 from orchestrator.aio.changes import Changes
-from orchestrator.controller.diff import Desired, diff
+from orchestrator.controller.diff import diff
 from orchestrator.controller.execute import Executor, Outcome
 from orchestrator.controller.gates import GateState, gate_state
 from orchestrator.controller.observed import Observed
-from orchestrator.controller.plan import BuildImage, Gate, Plan, PullImage
+from orchestrator.controller.plan import Action, BuildImage, Gate, Judgement, Plan, PullImage
 from orchestrator.errors import Failed, PystackError
 from orchestrator.model.events import Progress
+from orchestrator.state.stacks import Desired
 
 _RETRY_FIRST_S = 1.0
 _RETRY_MAX_S = 60.0
@@ -42,6 +45,25 @@ class Status:
     warnings: tuple[str, ...] = ()
 
 
+class Notes(Protocol):
+    """Where the loop notes what it decides and finds, so that an engine after this one knows."""
+
+    def judged(self, name: str, judgements: tuple[Judgement, ...]) -> Desired | None:
+        """What is wanted of the stack after these decisions; None: as before."""
+
+    def refreshed(self, name: str, left: frozenset[str]) -> None:
+        """Nothing; only the images of the services in `left` are still to be refreshed."""
+
+    def met(self, name: str, observed: Observed) -> None:
+        """Nothing; the wish was met, as observed."""
+
+    def acted(self, name: str, action: Action, *, repair: bool) -> None:
+        """Nothing; the action was done, as a `repair` where the wish had been met before."""
+
+    def removed(self, name: str) -> None:
+        """Nothing; the stack is gone, as it was wanted."""
+
+
 class StackLoop:
     """One stack's loop. `changes` rings whenever `status` may have changed."""
 
@@ -51,7 +73,7 @@ class StackLoop:
         observed: Callable[[Desired], Observed],
         executor: Executor,
         changes: Changes,
-        finished: Callable[[str], None],
+        notes: Notes,
     ) -> None:
         self.name = name
         self.progress: Broadcast[Progress] = Broadcast()
@@ -59,7 +81,7 @@ class StackLoop:
         self._observed = observed
         self._executor = executor
         self._changes = changes
-        self._finished = finished
+        self._notes = notes
         self._desired: Desired | None = None
         self._generation = 0
         self._converged = False
@@ -104,17 +126,24 @@ class StackLoop:
             with anyio.CancelScope() as self._scope:
                 generation = self._generation
                 plan = self.plan(desired)
+                if plan.judgements:
+                    self._desired = self._notes.judged(self.name, plan.judgements) or desired
+                    continue
                 if not plan:
                     retry_s = _RETRY_FIRST_S
-                    self._converged = True
-                    self._settle(warnings=plan.warnings)
+                    self._met(desired, plan)
                     if desired.wish == "removed":
                         self.running = False
-                        self._finished(self.name)
+                        self._notes.removed(self.name)
                         return
                     await self._changes.until(partial(self._plan_or_none, desired))
                     continue
+                if not plan.actions:
+                    await self._until_other(desired, plan)
+                    continue
                 outcome = await self._attempt(desired, plan)
+                if outcome.failed and self.plan(desired).judgements:
+                    continue
                 if outcome.failed:
                     retry_s = await self._failed(outcome, retry_s)
                 elif not outcome.done:
@@ -124,6 +153,32 @@ class StackLoop:
             if generation != self._generation:
                 retry_s = _RETRY_FIRST_S
 
+    def _met(self, desired: Desired, plan: Plan) -> None:
+        self._converged = True
+        self._notes.met(self.name, self._observed(desired))
+        error: PystackError | None = None
+        if desired.verdicts:
+            service, verdict = next(iter(desired.verdicts.items()))
+            done = "was rolled back" if verdict.action == "rollback" else "is paused"
+            error = Failed(
+                f"the update of {service} {done}: {verdict.why}",
+                code="update-failed",
+                about=service,
+                hint=f"`pystack why {service}` tells what happened",
+            )
+        self._settle(error=error, warnings=plan.warnings)
+
+    async def _until_other(self, desired: Desired, plan: Plan) -> None:
+        """Nothing, once the plan is another, or the time that it waits for has come."""
+
+        def other() -> bool | None:
+            now = self.plan(desired)
+            return True if now.actions or now.judgements or not now.waiting else None
+
+        wait_s = None if plan.wake_at is None else max(0.0, plan.wake_at - time.time())
+        with anyio.move_on_after(wait_s):
+            await self._changes.until(other)
+
     async def _attempt(self, desired: Desired, plan: Plan) -> Outcome:
         self._log.info("plan", lines=plan.lines())
         generation = self._generation
@@ -131,7 +186,7 @@ class StackLoop:
         def look() -> Callable[[Gate], GateState]:
             gated = any(action.gates for action in plan.actions)
             observed = self._observed(desired) if gated else Observed()
-            return lambda gate: gate_state(gate, observed, desired.since)
+            return lambda gate: gate_state(gate, observed, desired)
 
         outcome = await self._executor.execute(plan, look, self.progress.publish)
         if generation != self._generation:
@@ -142,7 +197,11 @@ class StackLoop:
             for name in desired.refresh
             if (s := desired.stack.service(name)) and s.container.image not in refreshed
         )
-        self._desired = replace(desired, refresh=left)
+        if left != desired.refresh:
+            self._desired = replace(desired, refresh=left)
+            self._notes.refreshed(self.name, left)
+        for action in outcome.done:
+            self._notes.acted(self.name, action, repair=self._converged)
         self.status = replace(self.status, changed=self.status.changed + len(outcome.done))
         return outcome
 
@@ -175,7 +234,7 @@ class StackLoop:
             if diff(desired, observed).lines() != plan.lines():
                 return True
             for action in plan.actions:
-                states = [gate_state(g, observed, desired.since) for g in action.gates]
+                states = [gate_state(g, observed, desired) for g in action.gates]
                 shut = [s for s in states if s.state != "open"]
                 if action.key in held and (not shut or shut[0].why != held[action.key]):
                     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from orchestrator.controller.observed import Observed
@@ -36,4 +37,5 @@ def observe(stack: Stack, database: Database, images: ImageFinder) -> Observed:
             if v.name in volume_names or v.labels.get(labels.PROJECT) == stack.name
         },
         images={reference: image.id for reference, image in found.items() if image is not None},
+        now=time.time(),
     )

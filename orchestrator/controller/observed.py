@@ -15,13 +15,14 @@ class Observed:
 
     `containers` are the stack's own by name; `networks` and `volumes` all that the stack names or
     that carry its label, by name; `images` maps the references that the stack uses to image ids,
-    without those that are not in the store.
+    without those that are not in the store. `now` (Unix seconds) is when it was looked at.
     """
 
     containers: Mapping[str, Container] = field(default_factory=dict)
     networks: Mapping[str, Network] = field(default_factory=dict)
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
 
     def of_service(self, service: str) -> list[Container]:
         """The service's containers, one-off ones left out, by number."""

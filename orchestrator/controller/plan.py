@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.stack import Build, Condition, StackNetwork, StackVolume
+from orchestrator.state.stacks import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +31,28 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One attribute that differs; the values are "" where they may be secrets or say too much."""
+
+    field: str
+    was: str = ""
+    now: str = ""
+
+    def __str__(self) -> str:
+        if not self.was and not self.now:
+            return self.field
+        return f"{self.field} {self.was or '(none)'} -> {self.now or '(none)'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One thing to do; `reason` says why, "" where the verb alone says it."""
+    """One thing to do, and why: `reason` in words, `changes` by attribute; neither where the verb
+    alone says it."""
 
     needs: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
     reason: str = ""
+    changes: tuple[Change, ...] = ()
 
     verb = ""
 
@@ -47,11 +64,16 @@ class Action:
     def key(self) -> str:
         return f"{self.verb} {self.subject}"
 
+    @property
+    def why(self) -> str:
+        """The reason and the changes, as one phrase."""
+        return "; ".join([*([self.reason] if self.reason else []), *map(str, self.changes)])
+
     def line(self) -> str:
         """The action as a person reads it."""
         text = self.key
-        if self.reason:
-            text += f": {self.reason}"
+        if why := self.why:
+            text += f": {why}"
         if self.gates:
             text += f" (once {' and '.join(map(str, self.gates))})"
         return text
@@ -123,8 +145,13 @@ class RemoveVolume(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContainer(Action):
+    """`image_id` is the very image to use, "" for what the specification's name means now;
+    `kept_volumes` maps mount targets to anonymous volumes of a container that was before."""
+
     name: str
     spec: ContainerSpec
+    image_id: str = ""
+    kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "create"
 
     @property
@@ -139,6 +166,7 @@ class ReplaceContainer(Action):
     name: str
     old_id: str
     spec: ContainerSpec
+    image_id: str = ""
     kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "replace"
 
@@ -155,6 +183,44 @@ class StartContainer(Action):
     @property
     def subject(self) -> str:
         return f"container {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartContainer(Action):
+    name: str
+    id: str
+    grace_s: float | None = None
+    verb = "restart"
+
+    @property
+    def subject(self) -> str:
+        return f"container {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateContainer(Action):
+    """The running container takes the specification over as it is."""
+
+    name: str
+    id: str
+    spec: ContainerSpec
+    verb = "update"
+
+    @property
+    def subject(self) -> str:
+        return f"container {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenameContainer(Action):
+    name: str
+    id: str
+    new_name: str
+    verb = "rename"
+
+    @property
+    def subject(self) -> str:
+        return f"container {self.name} to {self.new_name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,14 +251,30 @@ class RemoveContainer(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The update of a service went wrong: what becomes of it."""
+
+    service: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Actions in an order in which they could be done one by one."""
+    """Actions in an order in which they could be done one by one.
+
+    `waiting` says what can only be waited for, until `wake_at` (Unix seconds) at the latest where
+    that is given. `judgements` are to be noted before anything else is done: they change what is
+    wanted, and so the plan.
+    """
 
     actions: tuple[Action, ...] = ()
     warnings: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    wake_at: float | None = None
+    judgements: tuple[Judgement, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.actions)
+        return bool(self.actions or self.waiting or self.judgements)
 
     def lines(self) -> list[str]:
         """The plan as a person reads it."""

@@ -10,13 +10,14 @@ import os
 import signal
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
@@ -28,10 +29,11 @@ from orchestrator.model.container import ContainerSpec, Mount
 from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container
 from orchestrator.model.process import check_command
-from orchestrator.runtime.attach import Attachment, attach
+from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
+from orchestrator.runtime.security import check_security
 from orchestrator.supervisor.restart import next_restart
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
@@ -66,6 +68,7 @@ class Containers:
         self._supervisors: dict[str, anyio.CancelScope] = {}
         self._attaching: dict[str, list[tuple[anyio.Event, anyio.Event]]] = {}
         self._probes = Probes(records, images, runtime)
+        self.adjust = Adjustments(records, runtime, networks)
         self.changes = records.changes
 
     # -- finding ---------------------------------------------------------------------------
@@ -94,21 +97,19 @@ class Containers:
         *,
         auto_remove: bool = False,
         kept_volumes: Mapping[str, str] | None = None,
+        image_id: str = "",
     ) -> Container:
         """A new container, made but not started.
 
-        `kept_volumes` maps mount targets to anonymous volumes of the container it replaces.
+        `kept_volumes` maps mount targets to anonymous volumes of the container it replaces;
+        `image_id` is the image where it is not what the specification's name means now.
         Raises: NotFound: no such image or network; Conflict: the name or a port is taken.
         """
-        image = self._images.get(spec.image)
+        image = self._images.get(image_id or spec.image)
         if (other := self._records.named(name)) is not None:
-            raise Conflict(
-                f"the name {name} is in use by container {short_id(other.id)}",
-                code="name-in-use",
-                about=name,
-                hint=f"remove it (`pystack rm -f {name}`) or choose another name",
-            )
+            raise name_taken(name, other)
         check_command(spec, image.config)
+        check_security(spec)
         wanted = _with_image_volumes(spec.mounts, image.config.volumes)
         draft = Container(
             id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
@@ -153,6 +154,8 @@ class Containers:
             await self._volumes.remove_anonymous(container)
         self._networks.release(container)
         self._records.delete(identifier)
+        for created, _ in self._attaching.pop(identifier, ()):
+            created.set()
         self._records.tell("destroy", container)
         self.changes.ring()
 
@@ -220,7 +223,24 @@ class Containers:
         """Nothing, once the container was stopped and runs again."""
         identifier = self.get(reference).id
         await self.stop(identifier, grace_s)
-        await self.start(identifier)
+        self._records.tell("restart", await self.start(identifier))
+
+    async def rename(self, reference: str, name: str) -> None:
+        """Nothing, once the container has the other name.  Raises: NotFound; Conflict: taken."""
+        await self.adjust.rename(reference, name)
+
+    async def take_over(self, reference: str, spec: ContainerSpec) -> None:
+        """Nothing, once the container, as it runs, is what `spec` says.
+
+        Only attributes that can change while a container runs may differ.  Raises: NotFound.
+        """
+        identifier = self.get(reference).id
+        async with self._records.lock(identifier):
+            container = self._records.put(replace(self.get(identifier), spec=spec))
+            if container.running:
+                self._end_supervision(identifier)
+                self._supervise(container)
+        self._records.changes.ring()
 
     async def kill(self, reference: str, name: str = "KILL") -> None:
         """Nothing, once the signal is sent.
@@ -239,12 +259,11 @@ class Containers:
         if number == signal.SIGKILL:
             self._records.change(container.id, stopped_by_user=True)
         await self._signal(container, number)
-        self._records.tell("kill", container, {"signal": str(number)})
 
     async def _signal(self, container: Container, number: int) -> None:
-        if container.state.status == "paused":
-            await self._runtime.resume(container.id)
+        await self.adjust.thaw(container)
         await self._runtime.kill(container.id, number)
+        self._records.tell("kill", container, {"signal": str(int(number))})
 
     async def wait(self, reference: str) -> int:
         """The exit code, once the container does not run (at once where it does not)."""
@@ -287,10 +306,18 @@ class Containers:
         return await self.changes.until(met)
 
     @asynccontextmanager
-    async def attached(self, identifier: str, bundle: Bundle) -> AsyncGenerator[Attachment | None]:
+    async def attached(
+        self,
+        identifier: str,
+        bundle: Bundle,
+        *,
+        with_input: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> AsyncGenerator[Attachment | None]:
         """The running container's streams; of one that is to be started, from its first byte.
 
-        None where it went away before it was started.
+        `size` is its terminal's, in rows and columns. None where it went away before it was
+        started.
         """
         container = self.get(identifier)
         ready = anyio.Event()
@@ -298,12 +325,24 @@ class Containers:
             created = anyio.Event()
             self._attaching.setdefault(identifier, []).append((created, ready))
             await created.wait()
+            if self._records.find(identifier) is None:
+                yield None
+                return
         try:
-            async with attach(bundle.path) as session:
+            async with AsyncExitStack() as stack:
+                session = await stack.enter_async_context(attach(bundle.path))
+                if size is not None:
+                    resize(bundle.path, rows=size[0], columns=size[1])
                 ready.set()
+                if bundle.stdin_once and not with_input:
+                    # conmon takes the end of any connection for the end of the input.
+                    stack.push_async_callback(self._keep_open, stack, session)
                 yield session
         finally:
             ready.set()
+
+    async def _keep_open(self, stack: AsyncExitStack, session: Attachment) -> None:
+        self._tasks.start_soon(_discarded, stack.pop_all(), session)
 
     async def _let_attach(self, identifier: str) -> None:
         """Nothing, once whoever waits for the container's streams has them."""
@@ -373,9 +412,10 @@ class Containers:
             restart_count=attempts if delay is None else attempts + 1,
             error="" if code is not None else "the exit code was lost",
         )  # fmt: skip
-        self._records.tell("die", container, {"exitCode": str(exit_code)})
         if oom:
             self._records.tell("oom", container)
+        told = {"exitCode": str(exit_code), "execDuration": str(max(0, int(ran_for)))}
+        self._records.tell("die", container, told)
         if delay is None and container.auto_remove:
             await self._remove(container.id, volumes=True)
         return delay
@@ -403,7 +443,7 @@ class Containers:
         for container in self._records.all():
             lives = container.running and alive(container.state.pid, container.state.pid_started)
             if lives:
-                running.append(container)
+                running.append(await self.adjust.settled(container))
             elif not container.running:
                 await self._settle(container)
         await self._networks.restore(running)
@@ -435,6 +475,16 @@ class Containers:
         return parse_signal(container.spec.stop_signal or of_image or "TERM")
 
 
+def name_taken(name: str, owner: Container) -> Conflict:
+    """The error of a name that another container has."""
+    return Conflict(
+        f"the name {name} is in use by container {short_id(owner.id)}",
+        code="name-in-use",
+        about=name,
+        hint=f"remove it (`pystack rm -f {name}`) or choose another name",
+    )
+
+
 def parse_signal(name: str) -> int:
     """The number of a signal given as `TERM`, `SIGTERM` or `15`.  Raises: InvalidInput."""
     text = name.upper().removeprefix("SIG")
@@ -447,6 +497,12 @@ def parse_signal(name: str) -> int:
             about=name,
             hint="`kill -l` lists the signals",
         ) from None
+
+
+async def _discarded(stack: AsyncExitStack, session: Attachment) -> None:
+    async with stack:
+        async for _ in session.output():
+            pass
 
 
 def _with_image_volumes(mounts: Iterable[Mount], volumes: Iterable[str]) -> list[Mount]:

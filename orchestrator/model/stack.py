@@ -13,6 +13,8 @@ from orchestrator.model.container import ContainerSpec, Ulimit
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]
+FailureAction = Literal["pause", "continue", "rollback"]
+RolloutOrder = Literal["stop-first", "start-first"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,33 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How the containers of a service are replaced by new ones.
+
+    At most `parallelism` (0: all) at a time, `delay_s` seconds between groups; each new one is
+    watched for `monitor_s` seconds, and is proven when it then still runs and is not unhealthy.
+    `max_failure_ratio` is the share of failures that is borne before `failure_action`.
+    Source: the Compose specification, `deploy.update_config`; Docker's `service update` for what
+    is not said there.
+    """
+
+    parallelism: int = 1
+    delay_s: float = 0.0
+    failure_action: FailureAction = "pause"
+    monitor_s: float = 5.0
+    max_failure_ratio: float = 0.0
+    order: RolloutOrder = "stop-first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service. `container` is the specification of each of its `scale` containers; its
     `image` is the reference to pull, or the tag that `build` produces. Networks and volumes in it
-    are named by their real names (`project_network`)."""
+    are named by their real names (`project_network`).
+
+    Without `update` all containers are replaced at once. A namespace of `container` may be
+    `service:NAME`.
+    """
 
     name: str
     container: ContainerSpec
@@ -92,6 +117,8 @@ class Service:
     container_name: str = ""
     depends_on: tuple[Dependency, ...] = ()
     pull_policy: PullPolicy = "missing"
+    update: Rollout | None = None
+    rollback: Rollout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

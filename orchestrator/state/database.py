@@ -18,6 +18,7 @@ from orchestrator.model.observed import Container, Network, Volume
 from orchestrator.state.buildcache import CachedStep
 from orchestrator.state.events import EventLog
 from orchestrator.state.records import Records
+from orchestrator.state.revisions import Revision
 from orchestrator.state.stacks import StackRecord
 
 _VERSION = 1
@@ -33,6 +34,7 @@ class Database:
         self.volumes = Records(connection, "volumes", Volume, lambda v: v.name)
         self.images = Records(connection, "images", Image, lambda i: i.id)
         self.stacks = Records(connection, "stacks", StackRecord, lambda s: s.id)
+        self.revisions = Records(connection, "revisions", Revision, lambda r: r.id)
         self.build_cache = Records(connection, "build_cache", CachedStep, lambda s: s.id)
         self.events = EventLog(connection)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.controller.desired import container_name, container_spec
-from orchestrator.controller.diff import Desired, diff
+from orchestrator.controller.diff import diff
 from orchestrator.controller.gates import gate_state
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Gate, ReplaceContainer
 from orchestrator.model.container import Attachment, ContainerSpec, Mount
 from orchestrator.model.observed import Container, Network, State, Volume
 from orchestrator.model.stack import Dependency, Service, Stack, StackNetwork, StackVolume
+from orchestrator.state.stacks import Desired
 
 SINCE = 100.0
 RUNNING = State(status="running", pid=1, pid_started=1, started_at=90.0)
@@ -194,7 +195,9 @@ def test_a_gate_opens_with_health_and_breaks_where_it_never_can() -> None:
     gate = Gate(service="db", condition="service_healthy")
 
     def at(state: State) -> str:
-        return gate_state(gate, observed(wanted, state=state), SINCE).state
+        return gate_state(
+            gate, observed(wanted, state=state), Desired(stack=wanted, since=SINCE)
+        ).state
 
     assert at(replace(RUNNING, health="starting")) == "shut"
     assert at(replace(RUNNING, health="healthy")) == "open"
@@ -208,7 +211,9 @@ def test_a_completed_dependency_must_have_ended_well() -> None:
     gate = Gate(service="job", condition="service_completed_successfully")
 
     def at(state: State) -> str:
-        return gate_state(gate, observed(wanted, state=state), SINCE).state
+        return gate_state(
+            gate, observed(wanted, state=state), Desired(stack=wanted, since=SINCE)
+        ).state
 
     assert at(RUNNING) == "shut"
     assert at(State(status="exited", exit_code=0, finished_at=101.0)) == "open"

@@ -1,0 +1,100 @@
+"""What a container differs in from what it should be, and whether it can be changed as it runs.
+Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from orchestrator.controller.plan import Change
+from orchestrator.model.container import ContainerSpec, Resources
+from orchestrator.model.ids import short_id
+from orchestrator.model.observed import Container
+from orchestrator.state import labels
+
+_COMPARED = tuple(f.name for f in fields(ContainerSpec))
+_LIMITS = tuple(f.name for f in fields(Resources))
+# What the engine changes while the container runs.
+_LIVE = {
+    "labels",
+    "ports",
+    "restart",
+    "healthcheck",
+    "stop_signal",
+    "stop_grace_s",
+    "log_options",
+}
+_LIVE_LIMITS = {
+    "memory_bytes",
+    "memory_reservation_bytes",
+    "memory_swap_bytes",
+    "nano_cpus",
+    "cpu_shares",
+    "cpu_period_us",
+    "cpu_quota_us",
+    "cpuset_cpus",
+    "cpuset_mems",
+    "pids_limit",
+    "blkio_weight",
+}
+# The values of the others may be secret or long: the name is enough to know what changed.
+_SHOWN = {"image", "hostname", "user", "working_dir", "network_mode", "stop_signal", "stop_grace_s"}
+# The file's place and the hash say nothing that the other attributes do not say.
+_IGNORED_LABELS = {
+    labels.CONFIG_HASH,
+    labels.CONFIG_FILES,
+    labels.WORKING_DIR,
+    labels.DEPENDS_ON,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The attributes that differ; `live` where all of them can change without a new container."""
+
+    changes: tuple[Change, ...] = ()
+    live: bool = True
+
+
+def difference(container: Container, spec: ContainerSpec, image_id: str) -> Difference:
+    """What must change for the container to be `spec` from the image `image_id` ("": any)."""
+    changes = spec_changes(container.spec, spec)
+    live = all(c.field.partition(".")[0] in _LIVE or c.field in _LIVE_LIMITS for c in changes)
+    same_name = container.spec.image == spec.image
+    if image_id and image_id != container.image_id and same_name:
+        was, now = short_id(container.image_id), short_id(image_id)
+        changes.append(Change(field=f"image {spec.image}", was=was, now=now))
+        live = False
+    return Difference(changes=tuple(changes), live=live)
+
+
+def spec_changes(before: ContainerSpec, after: ContainerSpec) -> list[Change]:
+    """The attributes in which two specifications differ, limits and pairs by their own names."""
+    changes: list[Change] = []
+    for attribute in _COMPARED:
+        was, now = getattr(before, attribute), getattr(after, attribute)
+        if attribute == "resources":
+            names = [n for n in _LIMITS if getattr(was, n) != getattr(now, n)]
+            changes += [_shown(n, getattr(was, n), getattr(now, n)) for n in names]
+        elif was != now:
+            changes += _changed(attribute, was, now)
+    return changes
+
+
+def _changed(attribute: str, was: object, now: object) -> list[Change]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        keys = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+        return [Change(field=f"{attribute}.{k}") for k in keys if k not in _IGNORED_LABELS]
+    if attribute in _SHOWN:
+        return [_shown(attribute, was, now)]
+    return [Change(field=attribute)]
+
+
+def _shown(name: str, was: object, now: object) -> Change:
+    return Change(field=name, was=_text(was), now=_text(now))
+
+
+def _text(value: object) -> str:
+    if not value:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
