@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,28 +19,32 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.engine.adjust import Adjustments
+from orchestrator.engine.admission import admit
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
+from orchestrator.engine.mount_plan import planned_mounts
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.probes import Probes
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict, InvalidInput, PystackError
-from orchestrator.model.container import ContainerSpec, Mount
+from orchestrator.model.container import ContainerSpec
+from orchestrator.model.exposed import published_ports
 from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container
 from orchestrator.model.process import check_command
 from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.host import read_host
+from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
 from orchestrator.runtime.security import check_security
-from orchestrator.supervisor.restart import next_restart
+from orchestrator.supervisor.restart import SETTLED_S, next_restart
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
 
 _HEALTH_LOG = 5
-_SETTLED_S = 10.0
 _KILLED = 137
 
 
@@ -110,14 +115,19 @@ class Containers:
             raise name_taken(name, other)
         check_command(spec, image.config)
         check_security(spec)
-        wanted = _with_image_volumes(spec.mounts, image.config.volumes)
+        self.admit(spec, auto_remove=auto_remove)
+        if spec.network_mode == "host" and not spec.hostname:
+            spec = replace(spec, hostname=socket.gethostname())
+        wanted = planned_mounts(spec, image, container=self.get, found=self._images.get)
         draft = Container(
             id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
             auto_remove=auto_remove,
         )  # fmt: skip
         endpoints = self._networks.lease(draft, spec.attachments)
         draft = replace(draft, endpoints=endpoints)
-        draft = replace(draft, ports=self._networks.choose_ports(draft))
+        asked = replace(spec, ports=published_ports(spec, image.config))
+        ports = self._networks.choose_ports(replace(draft, spec=asked))
+        draft = replace(draft, ports=ports)
         # The record goes in before the next await, so nobody else is given the same lease.
         container = self._records.put(draft)
         mounts = await self._volumes.resolve(wanted, kept_volumes or {})
@@ -125,6 +135,20 @@ class Containers:
             container = self._records.put(replace(draft, mounts=mounts))
         self._records.tell("create", container)
         return container
+
+    def admit(self, spec: ContainerSpec, *, auto_remove: bool = False) -> tuple[str, ...]:
+        """What such a container would do without on this machine, as sentences.
+
+        Raises: NotFound: no such image; InvalidInput: it asks for what there is not.
+        """
+        return admit(
+            spec,
+            self._images.get(spec.image).config,
+            read_host(),
+            lacking=missing_limits(),
+            runtimes=self._runtime.names,
+            auto_remove=auto_remove,
+        )
 
     async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """Nothing, once the container, its files and its anonymous volumes (`volumes`) are gone.
@@ -397,7 +421,7 @@ class Containers:
         # Read again: a stop may have been asked for while the container was taken down.
         state = self.get(container.id).state
         ran_for = now - state.started_at
-        attempts = 0 if ran_for >= _SETTLED_S else state.restart_count
+        attempts = 0 if ran_for >= SETTLED_S else state.restart_count
         exit_code = _KILLED if code is None else code
         delay = next_restart(
             container.spec.restart,
@@ -503,11 +527,3 @@ async def _discarded(stack: AsyncExitStack, session: Attachment) -> None:
     async with stack:
         async for _ in session.output():
             pass
-
-
-def _with_image_volumes(mounts: Iterable[Mount], volumes: Iterable[str]) -> list[Mount]:
-    """The mounts, and an anonymous volume for each of the image's paths that has none."""
-    wanted = list(mounts)
-    taken = {m.target.rstrip("/") for m in wanted}
-    wanted += [Mount(kind="volume", target=v) for v in volumes if v.rstrip("/") not in taken]
-    return wanted

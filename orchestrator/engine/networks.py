@@ -373,6 +373,13 @@ class Networks:
                 self._tell_endpoint("disconnect", container, endpoint)
             self._refresh_hosts()
 
+    def renamed(self, container: Container) -> None:
+        """Nothing; a container that is known here is found by the names it has now."""
+        if container.id in self._live:
+            self._live[container.id] = container
+            self._directory.add(container.id, container.name, self._naming.named(container))
+            self._refresh_hosts()
+
     async def restore(self, containers: Iterable[Container]) -> None:
         """Nothing, once the kernel has everything that the records and these running containers
         need and nothing else of ours: bridges, the firewall's table, resolvers, hosts files."""

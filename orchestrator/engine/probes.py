@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.images import Images
-from orchestrator.model.container import ContainerSpec, Healthcheck
-from orchestrator.model.image import ImageConfig
+from orchestrator.model.container import Healthcheck
+from orchestrator.model.healthcheck import effective_healthcheck
 from orchestrator.model.observed import Container, Health, ProbeResult
 from orchestrator.runtime.driver import Runtime
 
@@ -38,10 +39,14 @@ class Probes:
             argv = (*(image.config.shell or ("/bin/sh", "-c")), *test[1:])
         else:
             argv = test[1:]
+        # In a frozen container a probe only times out: it waits as the container does.
+        await self._records.changes.until(partial(self._goes_on, container.id))
         began = time.time()
         try:
             result = await self._runtime.exec(container.id, argv, timeout_s=timeout_s)
         except TimeoutError:
+            if not self._goes_on(container.id):
+                return await self.probe(container, timeout_s)
             return ProbeResult(
                 started_at=began, ended_at=time.time(), exit_code=-1,
                 output=f"the probe took longer than {timeout_s:g} s and was ended",
@@ -50,6 +55,10 @@ class Probes:
             started_at=began, ended_at=time.time(), exit_code=result.exit_code,
             output=(result.stdout + result.stderr)[-4096:].decode(errors="replace"),
         )  # fmt: skip
+
+    def _goes_on(self, identifier: str) -> bool | None:
+        container = self._records.find(identifier)
+        return None if container is not None and container.state.status == "paused" else True
 
     def report(self, identifier: str, health: Health, streak: int, result: ProbeResult) -> None:
         """Nothing; the health is recorded, and told where it changed."""
@@ -63,13 +72,3 @@ class Probes:
         )
         if changed:
             self._records.tell(f"health_status: {health}", container)
-
-
-def effective_healthcheck(spec: ContainerSpec, config: ImageConfig | None) -> Healthcheck | None:
-    """The check in force: the container's own; one without a test takes the image's test."""
-    of_image = config.healthcheck if config else None
-    if spec.healthcheck is None:
-        return of_image
-    if not spec.healthcheck.test and of_image is not None:
-        return replace(spec.healthcheck, test=of_image.test)
-    return spec.healthcheck

@@ -71,10 +71,14 @@ def _removed(top: Path) -> bool:
 
 def processes(path: str) -> set[int]:
     """The pids in a cgroup and below it, of every hierarchy."""
+    return set().union(*(processes_below(d) for d in cgroup_directories(path)))
+
+
+def processes_below(directory: Path) -> set[int]:
+    """The pids in the cgroup at `directory` and below it."""
     pids: set[int] = set()
-    for directory in cgroup_directories(path):
-        for below, _, files in os.walk(directory):
-            if "cgroup.procs" in files:
-                with suppress(OSError):
-                    pids |= {int(line) for line in Path(below, "cgroup.procs").read_text().split()}
+    for below, _, files in os.walk(directory):
+        if "cgroup.procs" in files:
+            with suppress(OSError):
+                pids |= {int(line) for line in Path(below, "cgroup.procs").read_text().split()}
     return pids

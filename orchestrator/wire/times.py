@@ -1,11 +1,15 @@
-"""Moments and spans as Docker writes them.
+"""Moments and spans as Docker writes them, and moments as its users do.
 
-Source: the Docker Engine API reference, version 1.45 (field names and meanings).
+Source: the Docker Engine API reference, version 1.45 (field names and meanings); go-units'
+HumanDuration.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+from orchestrator.errors import InvalidInput
+from orchestrator.model.quantities import parse_duration
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -18,32 +22,37 @@ def timestamp(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}000Z"
 
 
-_AGES = (
-    (1, "Less than a second"),
-    (2, "1 second"),
-    (60, "{seconds} seconds"),
-    (120, "About a minute"),
-    (46 * 60, "{minutes} minutes"),
-    (90 * 60, "About an hour"),
-    (48 * 3600, "{hours} hours"),
-    (14 * 86400, "{days} days"),
-    (60 * 86400, "{weeks} weeks"),
-    (2 * 365 * 86400, "{months} months"),
-)
+def moment_of(text: str, now: float) -> float:
+    """The Unix time that a text means: seconds (`1700000000.5`), a date, or a span before `now`.
+
+    A date without a zone is in this machine's.
+    Raises: ValueError: it is none of these.
+    """
+    if text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        if not text[:4].isdigit() or "-" not in text:
+            return now - parse_duration(text)
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except InvalidInput as error:
+        raise ValueError(text) from error
 
 
 def ago(seconds: float) -> str:
     """A span of time in words, as Docker's clients write it."""
     whole = max(0, int(seconds))
-    units = {
-        "seconds": whole,
-        "minutes": whole // 60,
-        "hours": round(whole / 3600),
-        "days": whole // 86400,
-        "weeks": whole // (7 * 86400),
-        "months": whole // (30 * 86400),
-    }
-    for limit, words in _AGES:
-        if whole < limit:
-            return words.format(**units)
-    return f"{whole // (365 * 86400)} years"
+    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
+    steps = (
+        (whole < 1, "Less than a second"),
+        (whole == 1, "1 second"),
+        (whole < 60, f"{whole} seconds"),
+        (minutes == 1, "About a minute"),
+        (minutes < 60, f"{minutes} minutes"),
+        (hours == 1, "About an hour"),
+        (hours < 48, f"{hours} hours"),
+        (hours < 24 * 7 * 2, f"{hours // 24} days"),
+        (hours < 24 * 30 * 2, f"{hours // 24 // 7} weeks"),
+        (hours < 24 * 365 * 2, f"{hours // 24 // 30} months"),
+    )
+    years = f"{hours // 24 // 365} years"
+    return next((text for applies, text in steps if applies), years)

@@ -1,0 +1,74 @@
+"""GET /containers/json and POST /containers/prune."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from orchestrator.api.docker.container_filters import LISTING, PRUNING, Known, listed, prunable
+from orchestrator.api.docker.requests import flag
+from orchestrator.api.parts import Parts
+from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.wire.container_list import container_summary
+from orchestrator.wire.filters import Filters
+
+
+class ContainerListHandlers:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._containers = parts.nouns.containers
+        self._images = parts.nouns.images
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/containers/json", self.index),
+            web.post("/containers/prune", self.prune),
+        ]
+
+    async def index(self, request: web.Request) -> web.Response:
+        filters = Filters.parse(request.query.get("filters", ""), LISTING)
+        known = Known(
+            container=self._containers.get,
+            image=self._images.get,
+            image_of=self._images.find,
+            images=self._images.all(),
+        )
+        found = listed(
+            self._containers.all(),
+            filters,
+            known,
+            every=flag(request, "all"),
+            limit=_limit(request.query.get("limit", "")),
+        )
+        volumes = {volume.name: volume for volume in self._parts.nouns.volumes.all()}
+        shown = []
+        for container in found:
+            image = self._images.find(container.image_id)
+            shown.append(container_summary(container, image, volumes=volumes))
+        return web.json_response(shown)
+
+    async def prune(self, request: web.Request) -> web.Response:
+        filters = Filters.parse(request.query.get("filters", ""), PRUNING)
+        chosen = prunable(self._containers.all(), filters, self._images.find, time.time())
+        removed: list[str] = []
+        for container in chosen:
+            try:
+                await self._containers.remove(container.id)
+            except (Conflict, NotFound):
+                continue  # it was started, or removed, meanwhile
+            removed.append(container.id)
+        self._parts.events.tell("container", "prune", "", {"reclaimed": "0"})
+        return web.json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": 0})
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(text or 0)
+    except ValueError as error:
+        raise InvalidInput(
+            f"limit: {text!r} is not a number",
+            code="bad-request",
+            about="limit",
+            hint="send how many containers to list",
+        ) from error
