@@ -65,6 +65,8 @@ class Settings:
     # What one layer may hold in files and directories, and an image archive in bytes.
     max_layer_entries: int = 4_000_000
     max_archive_bytes: int = 256 << 30
+    # What the build cache may hold besides what images share with it; 0 is no bound.
+    build_cache_max_bytes: int = 20 << 30
     log_max_bytes: int = 16 << 20
     kept_revisions: int = 50
 
@@ -79,6 +81,7 @@ _NUMBERS = (
     "max_layer_bytes",
     "max_layer_entries",
     "max_archive_bytes",
+    "build_cache_max_bytes",
     "log_max_bytes",
     "kept_revisions",
 )

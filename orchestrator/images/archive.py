@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,34 +20,40 @@ from orchestrator.images.chain import chain_ids
 from orchestrator.images.compression import Decompressor
 from orchestrator.images.config import ParsedConfig, parse_config, timestamp
 from orchestrator.images.content import ContentStore, digest_of
+from orchestrator.images.digest import has_digest, split_digest
 from orchestrator.images.layers import add_layer, known_layer
 from orchestrator.images.manifest import (
     OCI_CONFIG,
     OCI_LAYER,
     Index,
+    Manifest,
     choose,
     encode_manifest,
     host_platform,
     parse_manifest,
 )
 from orchestrator.images.reference import parse_reference
+from orchestrator.images.tarindex import Member, index
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import Descriptor, Image, Layer
 
 _PIECE = 512 << 10
 _DOCUMENT_MAX = 16 << 20
+_DOCUMENTS_MAX = 128 << 20
+_IMAGES_MAX = 10_000
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _GZIP_LAYER = OCI_LAYER + "+gzip"
 _ZSTD_LAYER = OCI_LAYER + "+zstd"
+_WRONG = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
-    """Where a file's bytes are in the uncompressed archive."""
+class Limits:
+    """What an archive may come to, in bytes: uncompressed as a whole, and each of its layers."""
 
-    offset: int
-    size: int
+    archive_bytes: int = 256 << 30
+    layer_bytes: int = 64 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,16 @@ class _Stored:
 
 
 class _Archive:
-    """The files of an uncompressed tar, read in place: nothing is extracted. Blocking."""
+    """The files of an uncompressed tar, read in place. Blocking."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            self._members = _members(tar)
-            self._fd = os.dup(file.fileno())
+        self._documents = 0
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._members = index(lambda offset, size: os.pread(self._fd, size, offset))
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def close(self) -> None:
         os.close(self._fd)
@@ -75,22 +84,23 @@ class _Archive:
     def __contains__(self, name: str) -> bool:
         return os.path.normpath(name) in self._members
 
-    def member(self, name: str) -> _Member:
+    def member(self, name: str) -> Member:
         found = self._members.get(os.path.normpath(name))
         if found is None:
-            raise _invalid(f"{name} is missing from the archive")
+            raise _invalid(f"{name[:200]} is missing from the archive")
         return found
 
     def document(self, name: str) -> bytes:
         member = self.member(name)
-        if member.size > _DOCUMENT_MAX:
-            raise _invalid(f"{name} has {member.size} bytes")
+        self._documents += member.size
+        if member.size > _DOCUMENT_MAX or self._documents > _DOCUMENTS_MAX:
+            raise _invalid(f"{name[:200]} has {member.size} bytes, which is too much")
         return self.read(member, 0, member.size)
 
-    def read(self, member: _Member, position: int, size: int) -> bytes:
+    def read(self, member: Member, position: int, size: int) -> bytes:
         return os.pread(self._fd, min(size, member.size - position), member.offset + position)
 
-    def digest(self, member: _Member) -> str:
+    def digest(self, member: Member) -> str:
         sha = hashlib.sha256()
         position = 0
         while piece := self.read(member, position, _PIECE):
@@ -98,50 +108,23 @@ class _Archive:
             position += len(piece)
         return "sha256:" + sha.hexdigest()
 
-    async def pieces(self, member: _Member) -> AsyncGenerator[bytes]:
-        position = 0
-        while piece := await anyio.to_thread.run_sync(self.read, member, position, _PIECE):
-            yield piece
-            position += len(piece)
-
-
-def _members(tar: tarfile.TarFile) -> dict[str, _Member]:
-    found: dict[str, _Member] = {}
-    links: dict[str, str] = {}
-    for info in tar:
-        name = os.path.normpath(info.name)
-        if info.isreg():
-            found[name] = _Member(info.offset_data, info.size)
-        elif info.issym():
-            links[name] = os.path.normpath(Path(name).parent / info.linkname)
-        elif info.islnk():
-            links[name] = os.path.normpath(info.linkname)
-    # Old `docker save` stores a repeated layer as a link to its first copy.
-    for name, target in links.items():
-        if target in found:
-            found[name] = found[target]
-    return found
-
 
 async def load_archive(
-    source: Path | AsyncIterator[bytes],
-    store: ContentStore,
-    report: Report,
-    max_layer_bytes: int,
+    source: Path | AsyncIterator[bytes], store: ContentStore, report: Report, limits: Limits
 ) -> list[Image]:
     """The images of an archive, their content stored, with the tags it gives them; the archive may
     be compressed with gzip or zstd.
 
-    Raises: InvalidInput: it is no image archive. Failed: it is damaged, or a layer is too large.
+    Raises: InvalidInput: it is no image archive. Failed: it is damaged, or too large.
     """
-    async with _opened(source, store) as archive:
+    async with _opened(source, store, limits) as archive:
         images = await anyio.to_thread.run_sync(_images, archive)
-        return [await _load(archive, stored, store, report, max_layer_bytes) for stored in images]
+        return [await _load(archive, stored, store, report, limits) for stored in images]
 
 
 @asynccontextmanager
 async def _opened(
-    source: Path | AsyncIterator[bytes], store: ContentStore
+    source: Path | AsyncIterator[bytes], store: ContentStore, limits: Limits
 ) -> AsyncGenerator[_Archive]:
     """The archive, in a temporary file where it has to be: it is read from its end first."""
     spooled: Path | None = None
@@ -149,14 +132,19 @@ async def _opened(
         try:
             if not isinstance(source, Path) or await anyio.to_thread.run_sync(_is_packed, source):
                 spooled = store.scratch()
-                await _spool(source, spooled)
+                await _spool(source, spooled, limits.archive_bytes)
             path = spooled or source
             assert isinstance(path, Path)
             archive = await anyio.to_thread.run_sync(_Archive, path)
-        except tarfile.TarError as error:
-            raise _invalid(f"this is not a tar archive: {error}") from error
+        except ValueError as error:
+            raise _invalid(f"this is not a whole tar archive: {error}") from error
         except OSError as error:
-            raise _invalid(f"it cannot be read: {error}") from error
+            raise Failed(
+                f"an image archive cannot be read: {error.strerror}",
+                code="image-archive-unreadable",
+                about=str(error.filename or ""),
+                hint="see that the file is there, and that the disk of data_dir is not full",
+            ) from error
         try:
             yield archive
         finally:
@@ -171,10 +159,19 @@ def _is_packed(path: Path) -> bool:
         return file.read(2) in (b"\x1f\x8b", b"\x28\xb5")
 
 
-async def _spool(source: Path | AsyncIterator[bytes], target: Path) -> None:
+async def _spool(source: Path | AsyncIterator[bytes], target: Path, max_bytes: int) -> None:
     file = await anyio.to_thread.run_sync(_create, target)
+    size = 0
 
     def keep(data: bytes) -> None:
+        nonlocal size
+        size += len(data)
+        if size > max_bytes:
+            raise Failed(
+                f"an image archive is larger than {max_bytes} bytes",
+                code="image-archive-too-large",
+                hint="raise max_archive_bytes in the settings if it is to be trusted",
+            )
         file.write(data)
 
     try:
@@ -187,8 +184,6 @@ async def _spool(source: Path | AsyncIterator[bytes], target: Path) -> None:
             async for piece in source:
                 await anyio.to_thread.run_sync(decompressor.feed, piece)
         await anyio.to_thread.run_sync(decompressor.finish)
-    except ValueError as error:
-        raise _invalid(f"the archive is damaged: {error}") from error
     finally:
         await anyio.to_thread.run_sync(file.close)
 
@@ -199,25 +194,60 @@ def _create(path: Path) -> BufferedWriter:
 
 def _images(archive: _Archive) -> list[_Stored]:
     try:
+        described = _oci_entries(archive)
         if "manifest.json" in archive:
-            listed = json.loads(archive.document("manifest.json"))
-            return [_of_docker(archive, entry) for entry in listed]
+            manifests = _by_config(archive, described)
+            listed = _few(json.loads(archive.document("manifest.json")))
+            return [_of_docker(archive, entry, manifests) for entry in listed]
         if "index.json" in archive:
-            listed = json.loads(archive.document("index.json"))["manifests"]
-            return [_of_oci(archive, entry) for entry in listed]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _invalid(f"the archive's list of images is damaged: {error!r}") from error
+            return _merged([_of_oci(archive, entry) for entry in described])
+    except _WRONG as error:
+        problem = f"the archive's list of images is damaged: {error!r}"
+        raise _invalid(problem[:300]) from error
     raise _invalid("it has neither manifest.json nor index.json")
 
 
-def _of_docker(archive: _Archive, entry: Mapping[str, Any]) -> _Stored:
+def _oci_entries(archive: _Archive) -> list[Any]:
+    if "index.json" not in archive:
+        return []
+    return _few(json.loads(archive.document("index.json"))["manifests"])
+
+
+def _few(listed: Any) -> list[Any]:
+    if not isinstance(listed, list) or len(listed) > _IMAGES_MAX:
+        raise ValueError("it is no list, or a very long one")
+    return listed
+
+
+def _of_docker(
+    archive: _Archive, entry: Mapping[str, Any], manifests: Mapping[str, tuple[bytes, Manifest]]
+) -> _Stored:
     """Source: Docker's image specification 1.2, "Combined Image JSON + Filesystem Changeset"."""
-    return _Stored(
-        config=archive.document(entry["Config"]),
-        manifest=None,
-        layers=tuple((str(name), None) for name in entry["Layers"]),
-        tags=tuple(str(parse_reference(tag)) for tag in entry.get("RepoTags") or ()),
-    )
+    config = archive.document(str(entry["Config"]))
+    tags = tuple(str(parse_reference(str(tag))) for tag in entry.get("RepoTags") or ())
+    names = tuple(str(name) for name in entry.get("Layers") or ())
+    # An archive that is an OCI layout too has the manifest, which keeps the image's digest.
+    manifest, parsed = manifests.get(digest_of(config), (None, None))
+    if parsed is not None and len(parsed.layers) == len(names):
+        blobs = tuple((_blob_name(layer.digest), layer) for layer in parsed.layers)
+        if all(name in archive for name, _ in blobs):
+            return _Stored(config, manifest, blobs, tags)
+    return _Stored(config, None, tuple((name, None) for name in names), tags)
+
+
+def _by_config(archive: _Archive, entries: list[Any]) -> dict[str, tuple[bytes, Manifest]]:
+    """The manifests of an OCI layout, by their configuration's digest; what is damaged or missing
+    is passed over, as manifest.json says all that is needed."""
+    found: dict[str, tuple[bytes, Manifest]] = {}
+    for entry in entries:
+        try:
+            data = _blob(archive, str(entry["digest"]))
+            parsed = parse_manifest(data)
+        except (*_WRONG, InvalidInput, Failed):
+            continue
+        if isinstance(parsed, Manifest):
+            found[parsed.config.digest] = (data, parsed)
+    return found
 
 
 def _of_oci(archive: _Archive, entry: Mapping[str, Any]) -> _Stored:
@@ -228,11 +258,13 @@ def _of_oci(archive: _Archive, entry: Mapping[str, Any]) -> _Stored:
     tags = (str(parse_reference(named)),) if "/" in named or ":" in named else ()
     data = _blob(archive, str(entry["digest"]))
     parsed = parse_manifest(data)
-    if isinstance(parsed, Index):
-        data = _blob(archive, choose(parsed, host_platform(), named or "the archive").digest)
-        parsed = parse_manifest(data)
+    for _ in range(2):
         if isinstance(parsed, Index):
-            raise _invalid("an index of indexes is not an image")
+            about = named or "the archive"
+            data = _blob(archive, choose(parsed, host_platform(), about).digest)
+            parsed = parse_manifest(data)
+    if isinstance(parsed, Index):
+        raise _invalid("an index of indexes is not an image")
     return _Stored(
         config=_blob(archive, parsed.config.digest),
         manifest=data,
@@ -241,14 +273,26 @@ def _of_oci(archive: _Archive, entry: Mapping[str, Any]) -> _Stored:
     )
 
 
+def _merged(images: list[_Stored]) -> list[_Stored]:
+    """The images, one with all its tags where an index names it several times."""
+    found: dict[bytes, _Stored] = {}
+    for image in images:
+        known = found.setdefault(image.config, image)
+        tags = tuple(dict.fromkeys((*known.tags, *image.tags)))
+        found[image.config] = _Stored(known.config, known.manifest, known.layers, tags)
+    return list(found.values())
+
+
 async def _load(
-    archive: _Archive, stored: _Stored, store: ContentStore, report: Report, max_layer_bytes: int
+    archive: _Archive, stored: _Stored, store: ContentStore, report: Report, limits: Limits
 ) -> Image:
     parsed = parse_config(stored.config)
     identifier = digest_of(stored.config)
-    subject = f"image {stored.tags[0] if stored.tags else short_id(identifier)}"
+    named = parse_reference(stored.tags[0]).familiar if stored.tags else short_id(identifier)
+    subject = f"image {named}"
     report(Progress(subject=subject, step="loading"))
-    layers = await _layers(archive, stored, parsed, store, max_layer_bytes)
+    loading = _Loading(archive, store, report, limits, subject)
+    layers = await loading.layers(stored, parsed)
     config = Descriptor(media_type=OCI_CONFIG, digest=identifier, size_bytes=len(stored.config))
     manifest = stored.manifest or encode_manifest(config, [layer.blob for layer in layers])
     await anyio.to_thread.run_sync(store.write_blob, stored.config)
@@ -266,39 +310,62 @@ async def _load(
     )
 
 
-async def _layers(
-    archive: _Archive,
-    stored: _Stored,
-    parsed: ParsedConfig,
-    store: ContentStore,
-    max_layer_bytes: int,
-) -> list[Layer]:
-    if len(stored.layers) != len(parsed.diff_ids):
-        raise _invalid("it has not as many layers as its configuration says")
-    found: list[Layer] = []
-    chains = chain_ids(parsed.diff_ids)
-    for (name, described), diff_id, chain in zip(
-        stored.layers, parsed.diff_ids, chains, strict=True
-    ):
-        member = archive.member(name)
-        blob = described
-        if blob is None:
-            blob = await anyio.to_thread.run_sync(_describe, archive, member, diff_id)
-        async with store.exclusive(blob.digest):
-            layer = await known_layer(store, blob, chain) or await add_layer(
-                store,
-                archive.pieces(member),
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """One image's layers on their way from the archive to the store."""
+
+    archive: _Archive
+    store: ContentStore
+    report: Report
+    limits: Limits
+    subject: str
+
+    async def layers(self, stored: _Stored, parsed: ParsedConfig) -> list[Layer]:
+        if len(stored.layers) != len(parsed.diff_ids):
+            raise _invalid("it has not as many layers as its configuration says")
+        found: list[Layer] = []
+        chains = chain_ids(parsed.diff_ids)
+        for (name, described), diff_id, chain in zip(
+            stored.layers, parsed.diff_ids, chains, strict=True
+        ):
+            member = self.archive.member(name)
+            blob = described
+            if blob is None:
+                blob = await anyio.to_thread.run_sync(_describe, self.archive, member, diff_id)
+            found.append(await self._layer(member, blob, diff_id, chain))
+        return found
+
+    async def _layer(self, member: Member, blob: Descriptor, diff_id: str, chain: str) -> Layer:
+        async with self.store.exclusive(blob.digest):
+            if known := await known_layer(self.store, blob, chain):
+                return known
+            return await add_layer(
+                self.store,
+                self._pieces(member, diff_id),
                 blob,
                 diff_id,
                 chain,
-                max_bytes=max_layer_bytes,
-                keep_blob=not store.has_blob(blob.digest),
+                max_bytes=self.limits.layer_bytes,
+                keep_blob=not self.store.has_blob(blob.digest),
             )
-        found.append(layer)
-    return found
+
+    async def _pieces(self, member: Member, diff_id: str) -> AsyncGenerator[bytes]:
+        position = 0
+        while piece := await anyio.to_thread.run_sync(self.archive.read, member, position, _PIECE):
+            yield piece
+            position += len(piece)
+            self.report(
+                Progress(
+                    subject=self.subject,
+                    step="loading layer",
+                    detail=short_id(diff_id),
+                    current=position,
+                    total=member.size,
+                )
+            )
 
 
-def _describe(archive: _Archive, member: _Member, diff_id: str) -> Descriptor:
+def _describe(archive: _Archive, member: Member, diff_id: str) -> Descriptor:
     """A layer's descriptor where the archive has none; a plain tar is its own diff id."""
     head = archive.read(member, 0, 4)
     if head.startswith(b"\x1f\x8b"):
@@ -312,7 +379,7 @@ def _describe(archive: _Archive, member: _Member, diff_id: str) -> Descriptor:
 
 def _blob(archive: _Archive, digest: str) -> bytes:
     data = archive.document(_blob_name(digest))
-    if digest_of(data) != digest:
+    if not has_digest(data, digest):
         raise Failed(
             f"the archive's {digest} is damaged",
             code="digest-mismatch",
@@ -323,7 +390,7 @@ def _blob(archive: _Archive, digest: str) -> bytes:
 
 
 def _blob_name(digest: str) -> str:
-    return "blobs/" + digest.replace(":", "/")
+    return "blobs/" + "/".join(split_digest(digest))
 
 
 def _invalid(problem: str) -> InvalidInput:

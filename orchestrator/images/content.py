@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import anyio
 
+from orchestrator.aio.trees import remove_tree
 from orchestrator.errors import Failed
 from orchestrator.images.digest import ALGORITHMS, has_digest, split_digest
 from orchestrator.model.image import Descriptor, Layer
@@ -64,6 +64,10 @@ class ContentStore:
         for directory in places:
             directory.mkdir(parents=True, exist_ok=True)
         root.chmod(0o711)
+        # An image may hold device nodes and setuid programs that this machine's users must not
+        # reach but through a container. Overlay mounts look below here as root.
+        for directory in (self._layers, self._tmp):
+            directory.chmod(0o700)
 
     # -- blobs
 
@@ -110,9 +114,12 @@ class ContentStore:
         path.rename(target)
         _fsync(target.parent)
 
-    def remove_blob(self, digest: str) -> None:
-        """Nothing; a blob that is not there is no error."""
-        self.blob_path(digest).unlink(missing_ok=True)
+    def retire_blob(self, digest: str) -> Path:
+        """What is left to `discard` of a blob that is gone from now on; as retire_layer."""
+        trash = self.scratch()
+        with suppress(FileNotFoundError):
+            self.blob_path(digest).rename(trash)
+        return trash
 
     def blobs(self) -> list[str]:
         """The digest of every blob."""
@@ -227,7 +234,7 @@ class ContentStore:
     def discard(self, path: Path) -> None:
         """Nothing, once nothing is at path. Blocking."""
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -261,17 +268,17 @@ def digest_of(data: bytes) -> str:
 
 
 def hex_of(digest: str) -> str:
-    """The hexadecimal digits of a sha256 digest, safe as a file name.
+    """The hexadecimal digits of a chain id, safe as a file name.
 
-    Raises: Failed: it is no such digest.
+    Raises: Failed: it is no sha256 digest.
     """
-    digits = digest.removeprefix("sha256:")
-    if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+    algorithm, digits = split_digest(digest)
+    if algorithm != "sha256":
         raise Failed(
-            f'"{digest}" is not a sha256 digest',
-            code="digest-invalid",
+            f"an uncompressed layer is named by {algorithm}: {digest}",
+            code="digest-algorithm-unsupported",
             about=digest,
-            hint="the image is damaged, or uses another digest algorithm",
+            hint="build the image again with a tool that writes sha256 diff ids, as all known do",
         )
     return digits
 

@@ -69,7 +69,9 @@ class Image:
     """An image in the store. `id` is the digest of its configuration, as Docker's image id.
 
     `tags` are familiar full references (`docker.io/library/redis:7`), `digests` are
-    `repository@sha256:…` of what was pulled.
+    `repository@sha256:…` of what was pulled; `tagged_at` is when it was last given a tag here, in
+    Unix seconds. A `retired` image was removed while a container used it: only that container
+    still finds it, and it goes with the last one.
     """
 
     id: str
@@ -81,3 +83,5 @@ class Image:
     digests: tuple[str, ...] = ()
     created_at: float = 0.0
     size_bytes: int = 0
+    tagged_at: float = 0.0
+    retired: bool = False

@@ -5,24 +5,26 @@ from __future__ import annotations
 import gzip
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 import pytest
 
 from orchestrator.aio.process import run_process
+from orchestrator.engine.image_archives import ImageArchives
 from orchestrator.engine.images import Images, Removed
-from orchestrator.errors import Conflict, InvalidInput, NotFound, Unavailable
+from orchestrator.errors import Conflict, Failed, InvalidInput, NotFound, Unavailable
 from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.events import Event, Progress
 from orchestrator.model.image import Image, ImageConfig, Layer
-from orchestrator.model.observed import Container
+from orchestrator.model.observed import Container, State, Status
 from orchestrator.settings import Settings
 from orchestrator.state.buildcache import CachedStep
 from orchestrator.state.database import Database, open_database
+from orchestrator.wire.filters import Filters
 from tests.support.isolation import Isolation
 from tests.support.oci import OciImage
 from tests.support.registry import Registry
@@ -35,6 +37,7 @@ class Place:
     database: Database
     store: ContentStore
     images: Images
+    archives: ImageArchives
     events: list[Event]
 
     def told(self) -> list[tuple[str, str]]:
@@ -56,7 +59,9 @@ def place(isolation: Isolation, tmp_path: Path) -> Iterator[Place]:
     events: list[Event] = []
     with open_database(directory / "state.db") as database:
         store = ContentStore(directory / "content")
-        yield Place(database, store, Images(database, store, settings, events.append), events)
+        images = Images(database, store, settings, events.append)
+        archives = ImageArchives(images, store, settings)
+        yield Place(database, store, images, archives, events)
 
 
 def ignore(progress: Progress) -> None:
@@ -76,10 +81,15 @@ async def make_image(store: ContentStore, *texts: str) -> Image:
     return await write_image(store, ImageConfig(architecture="amd64", author=texts[-1]), layers)
 
 
-def use(place: Place, image: Image, name: str) -> None:
+def use(place: Place, image: Image, name: str, status: Status = "exited") -> None:
     place.database.containers.put(
         Container(
-            id=name * 8, name=name, spec=ContainerSpec(image="x"), image_id=image.id, created_at=1
+            id=name * 8,
+            name=name,
+            spec=ContainerSpec(image="x"),
+            image_id=image.id,
+            created_at=1,
+            state=State(status=status),
         )
     )
 
@@ -124,7 +134,10 @@ async def test_removing_a_tag_keeps_the_image_while_it_has_another(place: Place)
     image = place.images.register(await make_image(place.store, "a"), ["app:1", "app:2"])
     assert await place.images.remove("app:1") == Removed(untagged=("docker.io/library/app:1",))
     assert await place.images.remove("app:2") == Removed(
-        untagged=("docker.io/library/app:2",), deleted=(image.id,)
+        untagged=("docker.io/library/app:2",),
+        deleted=(image.id,),
+        layers=(image.layers[0].chain_id,),
+        size_bytes=1,
     )
     assert place.told() == [("untag", "app:1"), ("untag", "app:2"), ("delete", image.id)]
     assert place.images.all() == []
@@ -149,13 +162,83 @@ async def test_an_image_in_use_stays(place: Place) -> None:
     use(place, image, "web-1")
     with pytest.raises(Conflict) as caught:
         await place.images.remove("app")
-    assert (caught.value.code, "web-1" in caught.value.message) == ("image-in-use", True)
-    assert (await place.images.remove("app", force=True)).deleted == ()
-    assert place.images.get(image.id).tags == ()
-    assert await place.images.prune() == (Removed(), 0)
+    assert caught.value.code == "image-in-use"
+    assert caught.value.message == (
+        'conflict: unable to remove repository reference "app:latest" (must force)'
+        f" - container web-1web-1we is using its referenced image {image.id[7:19]}"
+    )
+    with pytest.raises(Conflict) as caught:
+        await place.images.remove(image.id)
+    assert caught.value.message == (
+        f"conflict: unable to delete {image.id[7:19]} (must be forced)"
+        " - image is being used by stopped container web-1web-1we"
+    )
+    assert await place.images.prune(Filters({"dangling": ("false",)})) == Removed()
+
+
+async def test_an_image_removed_under_a_stopped_container_goes_with_it(place: Place) -> None:
+    image = place.images.register(await make_image(place.store, "a"), ["app"])
+    use(place, image, "web-1")
+    removed = await place.images.remove("app", force=True)
+    assert removed == Removed(untagged=("docker.io/library/app:latest",), deleted=(image.id,))
+    assert place.images.all() == []
+    assert place.images.find(image.id[7:19]) is None
+    with pytest.raises(NotFound):
+        await place.images.remove(image.id)
+    # The container can still be started: it finds its image by the id that it has noted.
+    assert (place.images.lowers(place.images.get(image.id))[0] / "a").read_text() == "a"
+    await place.images.release(image.id)
+    assert len(place.store.layers()) == 1
     place.database.containers.delete("web-1" * 8)
-    assert await place.images.prune() == (Removed(deleted=(image.id,)), 1)
-    assert place.store.layers() == []
+    await place.images.release(image.id)
+    assert place.images.find(image.id) is None
+    assert (place.store.layers(), place.store.blobs()) == ([], [])
+
+
+async def test_an_image_that_runs_loses_its_name_by_force_and_nothing_else(place: Place) -> None:
+    image = place.images.register(await make_image(place.store, "a"), ["app"])
+    use(place, image, "web-1", "running")
+    with pytest.raises(Conflict) as caught:
+        await place.images.remove(image.id, force=True)
+    assert "(cannot be forced) - image is being used by running" in caught.value.message
+    removed = await place.images.remove("app", force=True)
+    assert removed == Removed(untagged=("docker.io/library/app:latest",))
+    assert [found.tags for found in place.images.all()] == [()]
+
+
+async def test_an_image_that_comes_back_is_retired_no_more(place: Place) -> None:
+    image = place.images.register(await make_image(place.store, "a"), ["app"])
+    use(place, image, "web-1")
+    await place.images.remove("app", force=True)
+    place.images.register(image, ["app"])
+    assert place.images.get("app").id == image.id
+    place.database.containers.delete("web-1" * 8)
+    await place.images.release(image.id)
+    assert [found.id for found in place.images.all()] == [image.id]
+
+
+async def test_a_repositorys_digests_go_with_its_last_tag(place: Place) -> None:
+    made = await make_image(place.store, "a")
+    pinned = "docker.io/library/app@sha256:" + "1" * 64
+    other = "r.example/app@sha256:" + "2" * 64
+    image = place.images.register(replace(made, digests=(pinned, other)), ["app:1", "app:2"])
+    assert (await place.images.remove("app:1")).untagged == ("docker.io/library/app:1",)
+    assert (await place.images.remove("app:2")).untagged == ("docker.io/library/app:2", pinned)
+    assert place.images.get(other).id == image.id
+    assert (await place.images.remove(other)).deleted == (image.id,)
+
+
+async def test_an_ambiguous_beginning_of_an_id_is_refused(place: Place) -> None:
+    made = await make_image(place.store, "a")
+    for last in "12":
+        identifier = "sha256:" + "abc" + "0" * 60 + last
+        place.database.images.put(replace(made, id=identifier))
+    assert place.images.find("abc") is None
+    with pytest.raises(InvalidInput) as caught:
+        place.images.get("abc")
+    assert caught.value.code == "ambiguous-id"
+    with pytest.raises(InvalidInput):
+        await place.images.remove("abc", force=True)
 
 
 async def test_an_id_with_several_tags_needs_force(place: Place) -> None:
@@ -257,8 +340,9 @@ async def test_what_is_no_archive_is_refused(place: Place, tmp_path: Path) -> No
     with pytest.raises(InvalidInput) as caught:
         await place.images.load_archive(path, ignore)
     assert "neither manifest.json nor index.json" in caught.value.message
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Failed) as failed:
         await place.images.load_archive(tmp_path / "missing.tar", ignore)
+    assert failed.value.code == "image-archive-unreadable"
 
 
 async def test_a_root_file_system_becomes_an_image(place: Place, tmp_path: Path) -> None:
@@ -267,7 +351,7 @@ async def test_a_root_file_system_becomes_an_image(place: Place, tmp_path: Path)
     path = tmp_path / "root.tar"
     await run_process(["tar", "-cf", str(path), "-C", str(tmp_path / "root"), "."], timeout_s=10)
     config = ImageConfig(command=("/bin/hello",))
-    image = await place.images.import_rootfs_tar(pieces(path), "local/base:1", config)
+    image = await place.archives.import_tar(pieces(path), "local/base:1", config=config)
     assert image.tags == ("docker.io/local/base:1",)
     assert image.config.command == ("/bin/hello",)
     assert image.config.architecture
