@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -126,7 +126,9 @@ class Containers:
         endpoints = self._networks.lease(draft, spec.attachments)
         draft = replace(draft, endpoints=endpoints)
         asked = replace(spec, ports=published_ports(spec, image.config))
-        ports = self._networks.choose_ports(replace(draft, spec=asked))
+        # With another one's network or none there is nothing to publish.
+        free = not spec.network_mode
+        ports = self._networks.choose_ports(replace(draft, spec=asked)) if free else ()
         draft = replace(draft, ports=ports)
         # The record goes in before the next await, so nobody else is given the same lease.
         container = self._records.put(draft)
@@ -182,6 +184,7 @@ class Containers:
             created.set()
         self._records.tell("destroy", container)
         self.changes.ring()
+        await self._images.release(container.image_id)
 
     # -- starting and stopping -------------------------------------------------------------
 

@@ -19,10 +19,12 @@ from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict
 from orchestrator.model.container import Mount
+from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, oci_config, write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.init import find_init
 from orchestrator.runtime.process import pid_start_time, wait_monitor
 from orchestrator.runtime.user import resolve_user
 from orchestrator.settings import Settings
@@ -73,6 +75,7 @@ class Launcher:
             # Never for a terminal: its one end is also where the output comes from.
             stdin_once=container.spec.stdin_once and not container.spec.tty,
             log_driver=container.spec.log_driver,
+            runtime=container.spec.runtime,
         )
 
     async def launch(
@@ -97,16 +100,15 @@ class Launcher:
     ) -> tuple[int, int]:
         image = self._images.get(container.image_id)
         bundle = self.bundle(container)
-        files = self.files(container.id)
+        host = self._host_of(container)
+        files = self.files(host.id)
         await to_thread.run_sync(self._mount_root, container, self._images.lowers(image), bundle)
-        binds: list[tuple[Mount, str]] = []
-        for mount in container.mounts:
-            source = await self._source(mount, bundle.rootfs)
-            bound = source
-            if mount.kind != "tmpfs":
-                bound = str(await to_thread.run_sync(mounts.bind_source, mount, Path(source)))
-            binds.append((mount, bound))
-        await self._networks.write_hosts(files, container)
+        binds = [
+            (mount, await self._bound(mount, position, bundle))
+            for position, mount in enumerate(container.mounts)
+        ]
+        if host is container:
+            await self._networks.write_hosts(files, container)
         user = await to_thread.run_sync(
             resolve_user,
             bundle.rootfs,
@@ -120,8 +122,11 @@ class Launcher:
             mounts=binds,
             files=files,
             rootfs=bundle.rootfs,
-            cgroups_path=f"/{self._settings.cgroup_parent}/{container.id}",
+            cgroups_path=self.cgroup(container),
             namespaces=self._joined(container),
+            init=find_init() if container.spec.init else "",
+            shm=await self._shared_memory(container, bundle),
+            hostname=host.spec.hostname or short_id(host.id),
         )
         await to_thread.run_sync(write_bundle, bundle, config)
         pid = await self._runtime.create(bundle)
@@ -138,11 +143,53 @@ class Launcher:
             directory.mkdir(parents=True, exist_ok=True)
         mounts.mount_overlay(lowers, files / "upper", files / "work", bundle.rootfs)
 
-    async def _source(self, mount: Mount, rootfs: Path) -> str:
-        if mount.kind == "volume":
-            await self._volumes.fill(mount, rootfs)
-            return self._volumes.get(mount.source).mountpoint
-        return mount.source
+    async def _bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
+        """The host path that the mount shows, "" for a tmpfs."""
+        place = bundle.path / "mounts" / str(position)
+        match mount.kind:
+            case "tmpfs":
+                return ""
+            case "volume":
+                source = await self._volumes.use(mount)
+                await self._volumes.fill(mount, bundle.rootfs)
+            case "image":
+                image = self._images.get(mount.image_id or mount.source)
+                source = place.with_name(f"{position}-image")
+                await to_thread.run_sync(self._mount_image, self._images.lowers(image), source)
+            case _:
+                source = Path(mount.source)
+        return str(await to_thread.run_sync(mounts.bind_source, mount, source, place))
+
+    def _mount_image(self, lowers: list[Path], place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        mounts.mount_overlay(lowers, None, None, place)
+
+    def _host_of(self, container: Container) -> Container:
+        """The container whose host name and name service this one has: its network's owner."""
+        mode = container.spec.network_mode
+        if not mode.startswith("container:"):
+            return container
+        return self._sharing(container, mode.removeprefix("container:"), "network")
+
+    async def _shared_memory(self, container: Container, bundle: Bundle) -> str:
+        """The host path of the /dev/shm that the container shares, "" where it has its own."""
+        mode = container.spec.ipc_mode
+        if mode == "host":
+            return "/dev/shm"
+        if not mode.startswith("container:"):
+            return ""
+        other = self._sharing(container, mode.removeprefix("container:"), "ipc")
+        place = bundle.path / "shm"
+        try:
+            await to_thread.run_sync(mounts.mount_from, other.state.pid, "/dev/shm", place)
+        except OSError as error:
+            raise Conflict(
+                f"the shared memory of container {other.name} cannot be had: {error.strerror}",
+                code="namespace-not-shareable",
+                about=other.name,
+                hint=f"see that {other.name} runs, with --ipc shareable",
+            ) from error
+        return str(place)
 
     def _joined(self, container: Container) -> dict[str, str]:
         """Namespaces that are not the container's own: kind to path, "" for the host's."""
@@ -151,6 +198,8 @@ class Launcher:
             "network": container.spec.network_mode,
             "pid": container.spec.pid_mode,
             "ipc": container.spec.ipc_mode,
+            "uts": container.spec.uts_mode,
+            "cgroup": container.spec.cgroupns_mode,
         }
         for kind, mode in modes.items():
             if mode == "host":
@@ -160,6 +209,14 @@ class Launcher:
         return joined
 
     def _namespace_of(self, container: Container, name: str, kind: str) -> str:
+        file = {"network": "net"}.get(kind, kind)
+        return f"/proc/{self._sharing(container, name, kind).state.pid}/ns/{file}"
+
+    def _sharing(self, container: Container, name: str, kind: str) -> Container:
+        """The running container called `name`, whose namespace the container is to share.
+
+        Raises: Conflict: it does not run, or keeps that namespace to itself.
+        """
         other = self._database.containers.named(name) or self._database.containers.get(name)
         if other is None or not other.running:
             raise Conflict(
@@ -169,22 +226,40 @@ class Launcher:
                 about=container.name,
                 hint=f"start {name} first",
             )
-        file = {"network": "net"}.get(kind, kind)
-        return f"/proc/{other.state.pid}/ns/{file}"
+        if kind == "ipc" and other.spec.ipc_mode in ("", "private", "none"):
+            raise Conflict(
+                f"container {other.name} keeps its IPC namespace to itself",
+                code="namespace-not-shareable",
+                about=other.name,
+                hint=f"run {other.name} with --ipc shareable",
+            )
+        return other
 
     async def land(self, container: Container) -> None:
         """Nothing, once no process, port, mount or cgroup of the container is left."""
         await self._networks.withdraw(container)
         await self._runtime.delete(container.id, force=True)
         await wait_monitor(self.bundle(container))
-        await to_thread.run_sync(self.clear, container.id)
+        await to_thread.run_sync(self.clear, container.id, container.spec.cgroup_parent)
+        await self._volumes.leave(container)
 
-    def clear(self, identifier: str) -> None:
-        """Nothing, once mount, run-time files and cgroup are gone (blocking)."""
+    def clear(self, identifier: str, cgroup_parent: str = "") -> None:
+        """Nothing, once mounts, run-time files and cgroup are gone (blocking)."""
         place = self.place(identifier)
-        mounts.unmount(place / "merged")
+        # Each must be gone before the directory is emptied, or what it shows would be lost. The
+        # deepest first: a sub-path's bind is of an image that is mounted here too.
+        held = place / "mounts"
+        for mounted in sorted(held.iterdir() if held.exists() else (), key=lambda p: len(p.name)):
+            mounts.unmount(mounted)
+        for name in ("shm", "merged"):
+            mounts.unmount(place / name)
         shutil.rmtree(place, ignore_errors=True)
-        remove_cgroup(f"{self._settings.cgroup_parent}/{identifier}")
+        remove_cgroup(f"{cgroup_parent or self._settings.cgroup_parent}/{identifier}")
+
+    def cgroup(self, container: Container) -> str:
+        """The path of the container's cgroup below each hierarchy's root."""
+        parent = container.spec.cgroup_parent or self._settings.cgroup_parent
+        return f"/{parent.strip('/')}/{container.id}"
 
     async def forget(self, identifier: str) -> None:
         """Nothing, once the container's own files are gone too."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -17,6 +19,8 @@ from orchestrator.model.observed import Container, Volume
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
 from orchestrator.volumes import local
+from orchestrator.volumes.mounts import mount_from
+from orchestrator.volumes.options import check_options
 
 
 class Volumes:
@@ -49,7 +53,7 @@ class Volumes:
     ) -> Volume:
         """The volume of that name, made where there is none; without a name an anonymous one.
 
-        Raises: InvalidInput: the driver is not `local`.
+        Raises: InvalidInput: the driver is not `local`, or has no such option.
         """
         if name and (found := self._database.volumes.named(name)) is not None:
             return found
@@ -60,6 +64,7 @@ class Volumes:
                 about=name,
                 hint="use the driver `local`",
             )
+        check_options(options or {})
         anonymous = not name
         name = name or new_id()
         data = self._root / name / "_data"
@@ -87,18 +92,47 @@ class Volumes:
             if mount.kind != "volume":
                 resolved.append(mount)
                 continue
-            volume = await self.ensure(mount.source or kept.get(mount.target, ""))
-            resolved.append(
-                Mount(
-                    kind="volume",
-                    target=mount.target,
-                    source=volume.name,
-                    read_only=mount.read_only,
-                    nocopy=mount.nocopy,
-                    subpath=mount.subpath,
-                )
+            volume = await self.ensure(
+                mount.source or kept.get(mount.target, ""),
+                driver=mount.volume_driver,
+                options=mount.volume_options,
+                labels=mount.volume_labels,
             )
+            resolved.append(replace(mount, source=volume.name))
         return tuple(resolved)
+
+    async def use(self, mount: Mount) -> Path:
+        """The directory of a mount's volume, with what its options mount there.
+
+        Raises: NotFound: no such volume; Failed: it cannot be mounted.
+        """
+        volume = self.get(mount.source)
+        place = Path(volume.mountpoint)
+        if volume.options:
+            await to_thread.run_sync(self._mount, volume)
+        return place
+
+    def _mount(self, volume: Volume) -> None:
+        place = Path(volume.mountpoint)
+        local.create(place)
+        for user in self.users(volume.name):
+            # An earlier engine may have mounted it, out of our sight; what is in memory alone
+            # would else be another one.
+            target = next(m.target for m in user.mounts if m.source == volume.name)
+            if user.running and volume.options.get("type") == "tmpfs" and not local.mounted(place):
+                with suppress(OSError):
+                    mount_from(user.state.pid, target, place)
+        local.mount_at(place, volume.options)
+
+    async def leave(self, container: Container) -> None:
+        """Nothing, once what is mounted at the container's volumes and used by no other running
+        container is unmounted."""
+        for mount in container.mounts:
+            volume = self._database.volumes.named(mount.source) if mount.kind == "volume" else None
+            if volume is None or not volume.options:
+                continue
+            if not any(c.running and c.id != container.id for c in self.users(volume.name)):
+                await to_thread.run_sync(local.unmount_at, Path(volume.mountpoint))
 
     async def fill(self, mount: Mount, rootfs: Path) -> None:
         """Nothing, once a volume that is used for the first time holds what the image has there.

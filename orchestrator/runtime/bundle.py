@@ -16,6 +16,7 @@ from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
 from orchestrator.model.process import process_args
 from orchestrator.runtime.capabilities import effective_capabilities
+from orchestrator.runtime.confine import confine
 from orchestrator.runtime.devices import device_rules, devices_asked_for, every_device
 from orchestrator.runtime.filesystem import (
     INIT,
@@ -25,13 +26,17 @@ from orchestrator.runtime.filesystem import (
     root_propagation,
 )
 from orchestrator.runtime.host import Host, read_host
+from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.limits import resources, rlimits
 from orchestrator.runtime.paths import Bundle
+from orchestrator.runtime.security import Security, security_of
 from orchestrator.runtime.user import User
 
 __all__ = ["Bundle", "exec_process", "oci_config", "read_process", "write_bundle"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# mount_setattr(2) with AT_RECURSIVE.
+_RECURSIVE_READ_ONLY = (5, 12)
 # The kind of namespace as the OCI specification names it; all but a listed one are the container's.
 _NAMESPACES = ("pid", "ipc", "uts", "network", "cgroup")
 
@@ -47,23 +52,26 @@ def oci_config(
     cgroups_path: str,
     namespaces: Mapping[str, str],
     init: str = "/usr/bin/catatonit",
+    shm: str = "",
+    hostname: str = "",
     host: Host | None = None,
-    seccomp: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The OCI configuration for one container.
 
     `mounts` pair each mount with its host path; `files` is the directory of the container's own
     `hosts`, `hostname` and `resolv.conf`; `namespaces` maps the kinds that are not its own to a
     path, or to "" for the machine's; `init` is the program put before the command when the
-    specification asks for one; `seccomp` a profile in OCI form, left out for privileged and
-    unconfined containers.
+    specification asks for one; `shm` the host path of a /dev/shm that is not its own, or "";
+    `hostname` is the specification's where "".
 
-    Raises: InvalidInput: no command, or an unknown capability, ulimit or malformed device;
-    Failed: no such device.
+    Raises: InvalidInput: no command, or an unknown capability, ulimit, security option, or
+    malformed device or seccomp profile; Failed: no such device.
     """
     spec = container.spec
     host = host or read_host()
-    open_paths = spec.privileged or "systempaths=unconfined" in _options(spec)
+    hostname = hostname or spec.hostname or short_id(container.id)
+    security = security_of(spec)
+    open_paths = security.open_system_paths
     asked = devices_asked_for(spec.devices)
     nodes = every_device() if spec.privileged else []
     taken = {d["path"] for d in asked}
@@ -72,33 +80,37 @@ def oci_config(
         "cgroupsPath": cgroups_path,
         "namespaces": _namespaces(namespaces),
         "resources": {
-            **resources(spec.resources, host),
-            "devices": device_rules(asked, privileged=spec.privileged),
+            **resources(spec.resources, host, missing_limits(host.layout)),
+            "devices": device_rules(
+                asked, privileged=spec.privileged, more=spec.device_cgroup_rules
+            ),
         },
-        "maskedPaths": [] if open_paths else list(MASKED),
-        "readonlyPaths": [] if open_paths else list(READ_ONLY),
+        "maskedPaths": _hidden(spec.masked_paths, MASKED, open_paths),
+        "readonlyPaths": _hidden(spec.readonly_paths, READ_ONLY, open_paths),
         "devices": [{k: v for k, v in d.items() if k != "access"} for d in devices],
         "sysctl": _sysctls(spec, namespaces),
     }
     if propagation := root_propagation(mounts):
         linux["rootfsPropagation"] = propagation
-    if seccomp and not spec.privileged and "seccomp=unconfined" not in _options(spec):
-        linux["seccomp"] = dict(seccomp)
     config: dict[str, Any] = {
         "ociVersion": "1.0.2",
-        "process": _process(container, image, user, host),
+        "process": _process(container, image, user, host, security, hostname),
         "root": {"path": str(rootfs), "readonly": spec.read_only},
         "mounts": container_mounts(
             spec,
             mounts,
             files=files,
             init=init if spec.init else "",
-            namespaces=namespaces,
+            shm=shm,
+            recursive=host.kernel >= _RECURSIVE_READ_ONLY,
         ),
         "linux": linux,
     }
     if "uts" not in namespaces:
-        config["hostname"] = spec.hostname or short_id(container.id)
+        config["hostname"] = hostname
+    if spec.annotations:
+        config["annotations"] = dict(spec.annotations)
+    confine(config, container, security, host)
     return config
 
 
@@ -154,32 +166,51 @@ def read_process(config: Path) -> dict[str, Any]:
     return process
 
 
-def _process(container: Container, image: ImageConfig, user: User, host: Host) -> dict[str, Any]:
+def _process(
+    container: Container,
+    image: ImageConfig,
+    user: User,
+    host: Host,
+    security: Security,
+    hostname: str,
+) -> dict[str, Any]:
     spec = container.spec
     args = process_args(spec, image)
     names = effective_capabilities(
         spec.cap_add, spec.cap_drop, host.capabilities, privileged=spec.privileged
     )
-    return {
+    process: dict[str, Any] = {
         "terminal": spec.tty,
         "user": _oci_user(user),
         "args": [INIT, "--", *args] if spec.init else args,
-        "env": _environment(container, image, user),
+        "env": _environment(container, image, user, hostname),
         "cwd": spec.working_dir or image.working_dir or "/",
         "capabilities": _capability_sets(names, user.uid),
         "rlimits": rlimits(spec.resources.ulimits, host),
-        "noNewPrivileges": bool(
-            {"no-new-privileges", "no-new-privileges=true"} & set(_options(spec))
-        ),
+        "noNewPrivileges": security.no_new_privileges,
     }
 
+    if spec.oom_score_adj or host.oom_score_adj < 0:
+        # The engine's own must not be inherited, or its containers would outlive the machine's
+        # other programs.
+        process["oomScoreAdj"] = spec.oom_score_adj
+    return process
 
-def _environment(container: Container, image: ImageConfig, user: User) -> list[str]:
-    variables = {"PATH": _PATH, "HOSTNAME": container.spec.hostname or short_id(container.id)}
+
+def _hidden(wanted: Sequence[str] | None, usual: Sequence[str], open_paths: bool) -> list[str]:
+    if open_paths:
+        return []
+    return list(usual if wanted is None else wanted)
+
+
+def _environment(container: Container, image: ImageConfig, user: User, hostname: str) -> list[str]:
+    variables = {"PATH": _PATH, "HOSTNAME": hostname}
     if container.spec.tty:
         variables["TERM"] = "xterm"
     variables.update(entry.partition("=")[::2] for entry in image.environment)
     variables.update(container.spec.environment)
+    for name in container.spec.unset_environment:
+        variables.pop(name, None)
     variables.setdefault("HOME", user.home)
     return [f"{name}={value}" for name, value in variables.items()]
 
@@ -214,7 +245,3 @@ def _sysctls(spec: ContainerSpec, joined: Mapping[str, str]) -> dict[str, str]:
     if spec.domainname and "uts" not in joined:
         found["kernel.domainname"] = spec.domainname
     return {**found, **spec.sysctls}
-
-
-def _options(spec: ContainerSpec) -> list[str]:
-    return [option.replace(":", "=", 1) for option in spec.security_opt]

@@ -57,6 +57,7 @@ async def choose_runtime(settings: Settings) -> Runtime:
             refused=tuple(refused),
             root=settings.run_dir / "runtime",
             conmon=conmon,
+            others=_others(path),
         )
     raise Unavailable(
         f"no OCI runtime works here: {'; '.join(refused)}",
@@ -64,6 +65,12 @@ async def choose_runtime(settings: Settings) -> Runtime:
         about=", ".join(wanted),
         hint="install one: `apt-get install crun` or `apt-get install runc`",
     )
+
+
+def _others(chosen: str) -> dict[str, str]:
+    """The other runtimes that are installed, untried."""
+    found = ((name, shutil.which(name)) for name in _PREFERRED)
+    return {name: path for name, path in found if path and Path(path).name != Path(chosen).name}
 
 
 def _reason(settings: Settings, refused: list[str]) -> str:

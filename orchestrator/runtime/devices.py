@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +17,17 @@ _ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136
 _NOT_COPIED = ("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/.lxc")
 
 
-def device_rules(devices: Sequence[dict[str, Any]], *, privileged: bool) -> list[dict[str, Any]]:
-    """The cgroup's device rules: nothing but the harmless ones and `devices`.
+# Docker's form: type, major:minor with `*` for any, rights.
+_RULE = re.compile(r"(?P<type>[acb]) (?P<major>\d+|\*):(?P<minor>\d+|\*) (?P<access>[rwm]{1,3})")
 
+
+def device_rules(
+    devices: Sequence[dict[str, Any]], *, privileged: bool, more: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The cgroup's device rules: nothing but the harmless ones, `devices` and what `more` allows:
+    rules such as `c 10:* rwm`.
+
+    Raises: InvalidInput: a rule of `more` is malformed.
     Source: OCI runtime specification, "Allowed Device list"; the kernel's cgroup-v1/devices.
     """
     if privileged:
@@ -31,7 +40,19 @@ def device_rules(devices: Sequence[dict[str, Any]], *, privileged: bool) -> list
     for device in devices:
         kept = {key: device[key] for key in ("type", "major", "minor")}
         rules.append({"allow": True, **kept, "access": device["access"]})
-    return rules
+    return [*rules, *map(_rule, more)]
+
+
+def _rule(text: str) -> dict[str, Any]:
+    if (found := _RULE.fullmatch(text.strip())) is None:
+        raise InvalidInput(
+            f"malformed device rule {text!r}",
+            code="device-rule-invalid",
+            about=text,
+            hint="write TYPE MAJOR:MINOR RIGHTS, for example `c 10:* rwm`",
+        )
+    numbers = {key: int(found[key]) for key in ("major", "minor") if found[key] != "*"}
+    return {"allow": True, "type": found["type"], **numbers, "access": found["access"]}
 
 
 def devices_asked_for(devices: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,23 @@ _COMMAND_TIMEOUT_S = 60.0
 _SIGKILL = 9
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A runtime's program and the directory of its records."""
+
+    path: str
+    root: Path
+
+    @property
+    def arguments(self) -> list[str]:
+        """What every call of it begins with, after its name."""
+        return ["--root", str(self.root)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """One OCI runtime program. `reason` says why this one, `refused` what was said of others."""
+    """The OCI runtime. `reason` says why this one, `refused` what was said of others, `others` are
+    the programs that a container may name instead, by name."""
 
     name: str
     version: str
@@ -39,6 +53,23 @@ class Runtime:
     refused: tuple[str, ...]
     root: Path
     conmon: str = "/usr/bin/conmon"
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The runtimes that a container may ask for by name."""
+        return frozenset((self.name, *self.others))
+
+    def program(self, identifier: str) -> Program:
+        """The runtime that has this container; the usual one where none has."""
+        found = (self._program(name) for name in self.others)
+        return next((p for p in found if (p.root / identifier).exists()), self._program())
+
+    def _program(self, name: str = "") -> Program:
+        # A root of its own each: no runtime can read another one's records.
+        if name in self.others:
+            return Program(self.others[name], self.root.with_name(f"{self.root.name}-{name}"))
+        return Program(self.path, self.root)
 
     async def create(self, bundle: Bundle) -> int:
         """The pid of the container's first process, which waits for `start`.
@@ -46,7 +77,7 @@ class Runtime:
         One that exists already and lives is left alone. Raises: Failed, with the runtime's message;
         code command-not-found or command-not-executable where the command is to blame.
         """
-        if (self.root / bundle.id).exists():
+        if (self.program(bundle.id).root / bundle.id).exists():
             if pid := await self._created(bundle):
                 return pid
             await self.delete(bundle.id, force=True)
@@ -54,8 +85,12 @@ class Runtime:
             # Shielded (it has a time-out of its own): half a creation would leave a conmon that
             # makes the container after everything was taken down.
             with anyio.CancelScope(shield=True):
+                program = self._program(bundle.runtime)
                 pid = await start_monitor(
-                    bundle, conmon=self.conmon, runtime=self.path, runtime_args=self._global()
+                    bundle,
+                    conmon=self.conmon,
+                    runtime=program.path,
+                    runtime_args=program.arguments,
                 )
         except Failed as error:
             # A runtime that fails half-way may leave its record and cgroups behind.
@@ -66,7 +101,7 @@ class Runtime:
 
     async def start(self, identifier: str) -> None:
         """Let the created container's command run.  Raises: Failed."""
-        done = await self._command("start", identifier)
+        done = await self._command(identifier, "start", identifier)
         if done.exit_code:
             raise failure(done.stderr.decode(errors="replace"), identifier, "start")
 
@@ -76,7 +111,7 @@ class Runtime:
         Raises: Failed.
         """
         more = ["--all"] if all else []
-        done = await self._command("kill", *more, identifier, str(signal))
+        done = await self._command(identifier, "kill", *more, identifier, str(signal))
         if done.exit_code and not _is_gone(done):
             raise failure(done.stderr.decode(errors="replace"), identifier, "kill")
 
@@ -85,24 +120,38 @@ class Runtime:
 
         Raises: Failed: it still runs, or cannot be taken down.
         """
-        if not (self.root / identifier).exists():
+        if not (self.program(identifier).root / identifier).exists():
             return
         more = ["--force"] if force else []
-        done = await self._command("delete", *more, identifier)
+        done = await self._command(identifier, "delete", *more, identifier)
         if done.exit_code and not _is_gone(done):
             raise failure(done.stderr.decode(errors="replace"), identifier, "delete")
 
     async def pause(self, identifier: str) -> None:
         """Freeze every process of the container.  Raises: Failed."""
-        done = await self._command("pause", identifier)
+        done = await self._command(identifier, "pause", identifier)
         if done.exit_code:
             raise failure(done.stderr.decode(errors="replace"), identifier, "pause")
 
     async def resume(self, identifier: str) -> None:
         """Thaw a paused container.  Raises: Failed."""
-        done = await self._command("resume", identifier)
+        done = await self._command(identifier, "resume", identifier)
         if done.exit_code:
             raise failure(done.stderr.decode(errors="replace"), identifier, "resume")
+
+    async def update(self, identifier: str, limits: Mapping[str, Any]) -> None:
+        """Put limits in force, the OCI's `linux.resources`; those that it leaves out stay.
+
+        Raises: Failed: the kernel refused.
+        """
+        file = self.root.parent / "containers" / identifier / f"limits-{uuid.uuid4().hex}.json"
+        try:
+            file.write_text(json.dumps(limits))
+            done = await self._command(identifier, "update", "--resources", str(file), identifier)
+        finally:
+            file.unlink(missing_ok=True)
+        if done.exit_code:
+            raise failure(done.stderr.decode(errors="replace"), identifier, "update")
 
     async def exec(
         self,
@@ -133,9 +182,10 @@ class Runtime:
             raise _not_running(identifier) from None
         kept = _Kept(most_bytes)
         command = ["exec", "--pid-file", str(pid_file), "--process", str(spec), identifier]
+        program = self.program(identifier)
         try:
             done = await run_process(
-                [self.path, *self._global(), *command], timeout_s=timeout_s, output=kept.take
+                [program.path, *program.arguments, *command], timeout_s=timeout_s, output=kept.take
             )
             return Completed(done.exit_code, bytes(kept.streams[1]), bytes(kept.streams[2]))
         except BaseException:
@@ -148,9 +198,9 @@ class Runtime:
 
     async def state(self, identifier: str) -> str:
         """The runtime's word for the container: created, running, paused, stopped; "" for none."""
-        if not (self.root / identifier).exists():
+        if not (self.program(identifier).root / identifier).exists():
             return ""
-        done = await self._command("state", identifier)
+        done = await self._command(identifier, "state", identifier)
         if done.exit_code:
             return ""
         status: str = json.loads(done.stdout)["status"]
@@ -165,19 +215,17 @@ class Runtime:
             return 0
         return pid if pid_start_time(pid) else 0
 
-    def _global(self) -> list[str]:
-        return ["--root", str(self.root)]
-
-    async def _command(self, *words: str) -> Completed:
+    async def _command(self, identifier: str, *words: str) -> Completed:
+        program = self.program(identifier)
         try:
             return await run_process(
-                [self.path, *self._global(), *words], timeout_s=_COMMAND_TIMEOUT_S
+                [program.path, *program.arguments, *words], timeout_s=_COMMAND_TIMEOUT_S
             )
         except TimeoutError:
             raise Failed(
                 f"{self.name} {words[0]} did not end within {_COMMAND_TIMEOUT_S:.0f} s",
                 code="runtime-timeout",
-                about=words[-1],
+                about=identifier,
                 hint="look for processes in state D, and at the kernel's log",
             ) from None
 

@@ -86,11 +86,12 @@ async def _prepared(
         spec.write_text(json.dumps(dict(process)))
 
     await to_thread.run_sync(write)
+    program = runtime.program(bundle.id)
     command = [
         runtime.conmon,
         *("--api-version", "1"),
         *("--cid", bundle.id, "--cuuid", bundle.id),
-        *("--runtime", runtime.path),
+        *("--runtime", program.path),
         *("--bundle", str(bundle.path)),
         *("--persist-dir", str(bundle.persist_dir)),
         *("--exit-dir", str(bundle.exit_dir)),
@@ -101,7 +102,7 @@ async def _prepared(
         "--full-attach",
         "--no-sync-log",
     ]
-    for argument in ("--root", str(runtime.root)):
+    for argument in program.arguments:
         command += ["--runtime-arg", argument]
     if attached:
         command.append("--exec-attach")

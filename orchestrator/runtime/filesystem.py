@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.model.container import ContainerSpec, Mount
+from orchestrator.runtime.security import security_of
 
 INIT = "/sbin/docker-init"
 
@@ -35,15 +36,17 @@ def container_mounts(
     *,
     files: Path,
     init: str,
-    namespaces: Mapping[str, str],
+    shm: str = "",
+    recursive: bool = True,
 ) -> list[dict[str, Any]]:
     """Every mount in the order in which the runtime makes them, parents before children.
 
     `mounts` are the container's with the host path of each; one of them replaces a built-in mount
     at the same place. `files` has `hosts`, `hostname` and `resolv.conf` where they are wanted;
-    `init` is the init program's host path, or "".
+    `init` is the init program's host path, or ""; `shm` that of somebody else's /dev/shm, or "" for
+    one of the container's own. `recursive`: this kernel can make a whole tree read-only.
     """
-    found = {m["destination"]: m for m in _built_in(spec, namespaces)}
+    found = {m["destination"]: m for m in _built_in(spec, shm)}
     for name in ("resolv.conf", "hostname", "hosts"):
         if (files / name).exists():
             found[f"/etc/{name}"] = _bind(str(files / name), f"/etc/{name}", ())
@@ -52,7 +55,7 @@ def container_mounts(
     for mount, source in mounts:
         target = _cleaned(mount.target)
         found.pop(target, None)
-        found[target] = _asked_for(mount, source, target)
+        found[target] = _asked_for(mount, source, target, recursive)
     # Stable, so built-in mounts keep their order among those as deep as they are.
     return sorted(found.values(), key=lambda m: _depth(m["destination"]))
 
@@ -65,8 +68,9 @@ def root_propagation(mounts: Sequence[tuple[Mount, str]]) -> str:
     return "slave" if "slave" in wanted else ""
 
 
-def _built_in(spec: ContainerSpec, namespaces: Mapping[str, str]) -> list[dict[str, Any]]:
+def _built_in(spec: ContainerSpec, shm: str) -> list[dict[str, Any]]:
     read_only = () if spec.privileged else ("ro",)
+    own_groups = () if security_of(spec).writable_cgroups else ("ro",)
     tmpfs = ("nosuid", "strictatime", "mode=755", "size=65536k")
     terminals = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
     found = [
@@ -74,26 +78,46 @@ def _built_in(spec: ContainerSpec, namespaces: Mapping[str, str]) -> list[dict[s
         _mount("/dev", "tmpfs", "tmpfs", tmpfs),
         _mount("/dev/pts", "devpts", "devpts", terminals),
         _mount("/sys", "sysfs", "sysfs", (*_SAFE, *read_only)),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", (*_SAFE, "relatime", *read_only)),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", (*_SAFE, "relatime", *own_groups)),
         _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE),
     ]
-    if namespaces.get("ipc") == "":
-        found.append(_bind("/dev/shm", "/dev/shm", ()))
-    else:
+    if shm:
+        found.append(_bind(shm, "/dev/shm", ()))
+    elif spec.ipc_mode != "none":
         size = spec.shm_size_bytes or 64 << 20
         found.append(_mount("/dev/shm", "tmpfs", "shm", (*_SAFE, "mode=1777", f"size={size}")))
     return found
 
 
-def _asked_for(mount: Mount, source: str, target: str) -> dict[str, Any]:
-    access = ("ro",) if mount.read_only else ()
+def _asked_for(mount: Mount, source: str, target: str, recursive: bool) -> dict[str, Any]:
     if mount.kind == "tmpfs":
-        options = [*_SAFE, f"mode={mount.tmpfs_mode or 0o1777:o}"]
-        if mount.tmpfs_size_bytes:
-            options.append(f"size={mount.tmpfs_size_bytes}")
-        return _mount(target, "tmpfs", "tmpfs", (*options, *access))
+        return _mount(target, "tmpfs", "tmpfs", _tmpfs_options(mount))
     propagation = mount.propagation if mount.propagation in _PROPAGATIONS else "rprivate"
-    return _bind(source, target, (propagation, *access))
+    bind = "bind" if mount.recursive == "disabled" else "rbind"
+    options = [bind, propagation]
+    if mount.read_only or mount.kind == "image":
+        # What is mounted below the source is read-only too, unless that was not wanted.
+        alone = mount.recursive in ("writable", "disabled") or not recursive
+        options.append("ro" if alone else "rro")
+    return _mount(target, "bind", source, options)
+
+
+def _tmpfs_options(mount: Mount) -> list[str]:
+    """The options of a tmpfs: the careful ones, and what was asked for in the place of each."""
+    given = list(mount.tmpfs_options)
+    if mount.tmpfs_size_bytes:
+        given.append(f"size={mount.tmpfs_size_bytes}")
+    given.append(f"mode={mount.tmpfs_mode or 0o1777:o}")
+    if mount.read_only:
+        given.append("ro")
+    options = {_meaning(option): option for option in (*_SAFE, *given)}
+    return list(options.values())
+
+
+def _meaning(option: str) -> str:
+    """What an option is about: `exec` and `noexec` are about the same thing."""
+    name = option.partition("=")[0]
+    return {"ro": "rw"}.get(name, name.removeprefix("no"))
 
 
 def _mount(target: str, kind: str, source: str, options: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Host:
     apparmor: frozenset[str] = frozenset()
     selinux: Contexts | None = None
     oom_score_adj: int = 0
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
 def read_host() -> Host:

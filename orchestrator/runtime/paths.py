@@ -12,7 +12,7 @@ class Bundle:
 
     `path` holds what lives as long as the container runs. It may be any length: sockets in it are
     reached through a descriptor of the directory. `stdin_once` closes the container's stdin when
-    the first attached client goes.
+    the first attached client goes. `runtime` names the OCI runtime, "" the usual one.
     """
 
     id: str
@@ -24,6 +24,7 @@ class Bundle:
     stdin: bool = False
     stdin_once: bool = False
     log_driver: str = ""
+    runtime: str = ""
 
     @property
     def config(self) -> Path:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.aio.libc import MS_BIND, MS_REMOUNT, mount
 from orchestrator.aio.rooted import opened
 from orchestrator.errors import Failed
+from orchestrator.volumes.mounts import unmount
+from orchestrator.volumes.options import volume_mount, with_address
 
 
 def create(volume_dir: Path) -> None:
@@ -16,8 +20,49 @@ def create(volume_dir: Path) -> None:
     volume_dir.mkdir(parents=True, exist_ok=True)
 
 
+def mount_at(volume_dir: Path, options: Mapping[str, str]) -> None:
+    """Mount at the volume's directory what its options say, if they do; once is enough.
+
+    Raises: Failed: the kernel refused, or the server is not found.
+    """
+    wanted = volume_mount(options)
+    if wanted is None or mounted(volume_dir):
+        return
+    try:
+        found = with_address(wanted)
+        mount(found.source, str(volume_dir), found.kind, found.flags, found.data)
+        if found.flags & MS_BIND and found.read_only:
+            # A bind takes no other flag at first.
+            mount("", str(volume_dir), flags=found.flags | MS_REMOUNT)
+    except OSError as error:
+        raise Failed(
+            f"mounting {wanted.source} as a volume: {error.strerror}",
+            code="volume-not-mounted",
+            about=wanted.source,
+            hint="check the volume's options; a device or directory must exist",
+        ) from error
+
+
+def unmount_at(volume_dir: Path) -> None:
+    """Nothing, once nothing is mounted at the volume's directory."""
+    if mounted(volume_dir):
+        unmount(volume_dir)
+
+
+def mounted(directory: Path) -> bool:
+    """Whether something is mounted at the directory, in this process's mount namespace."""
+    # A bind of the same file system has its parent's device number: only the table tells.
+    wanted = os.path.realpath(directory)
+    table = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == wanted for line in table)
+
+
 def remove(volume_dir: Path) -> None:
-    """Remove the volume's files, and the directory that is its alone; gone is fine."""
+    """Remove the volume's files, and the directory that is its alone; gone is fine.
+
+    What its options have mounted there is not its own and stays as it is.
+    """
+    unmount_at(volume_dir)
     place = volume_dir.parent if volume_dir.name == "_data" else volume_dir
     shutil.rmtree(place, ignore_errors=True)
     if place.exists():

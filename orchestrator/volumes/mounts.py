@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from orchestrator.aio.libc import (
+    CLONE_FS,
+    CLONE_NEWNS,
     MNT_DETACH,
     MS_BIND,
     MS_RDONLY,
+    MS_REC,
     MS_REMOUNT,
     UMOUNT_NOFOLLOW,
+    attach_tree,
+    clone_tree,
     mount,
+    setns,
     umount,
+    unshare,
 )
-from orchestrator.aio.rooted import real_path
+from orchestrator.aio.rooted import opened
 from orchestrator.errors import Failed, NotFound
 from orchestrator.model.container import Mount
 
@@ -67,17 +76,19 @@ def unmount(target: Path) -> None:
             raise
 
 
-def bind_source(wanted: Mount, source: Path) -> Path:
-    """The host path to bind for `wanted`, whose volume or host directory is `source`.
+def bind_source(wanted: Mount, source: Path, place: Path) -> Path:
+    """The host path to bind for `wanted`, whose volume, image or host directory is `source`.
 
-    A sub-path stays inside its volume whatever links the volume holds. A missing host directory is
-    made where the mount says so.
+    A missing host directory is made where the mount says so. A sub-path stays inside its volume
+    whatever links the volume holds: it is bound at `place`, and that is the answer, so that nobody
+    can put a link there between now and the mount of the container. Unmount `place` in the end.
 
     Raises: NotFound: no such path (code no-such-path).
     """
     try:
         if wanted.subpath:
-            return real_path(source, wanted.subpath)
+            _bind_inside(source, wanted.subpath, place)
+            return place
         if wanted.kind == "bind" and wanted.create_host_path:
             if not source.exists():
                 source.mkdir(parents=True)
@@ -92,6 +103,48 @@ def bind_source(wanted: Mount, source: Path) -> Path:
             hint="make it, or correct the mount's source",
         ) from error
     return source
+
+
+def _bind_inside(root: Path, subpath: str, place: Path) -> None:
+    with opened(root, subpath) as fd:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+        mount(f"/proc/self/fd/{fd}", str(place), flags=MS_BIND | MS_REC)
+
+
+def mount_from(pid: int, path: str, place: Path) -> None:
+    """Mount at `place` what the process `pid` has mounted at `path`, in its mount namespace.
+
+    Raises: OSError: that process is gone, or has nothing there.  Source: open_tree(2).
+    """
+    found: list[int | OSError] = []
+
+    def look() -> None:
+        try:
+            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                unshare(CLONE_FS)
+                setns(namespace, CLONE_NEWNS)
+            finally:
+                os.close(namespace)
+            found.append(clone_tree(path))
+        except OSError as error:
+            found.append(error)
+
+    # A thread of its own that ends: it is in another mount namespace for ever.
+    looking = threading.Thread(target=look)
+    looking.start()
+    looking.join()
+    if isinstance(found[0], OSError):
+        raise found[0]
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        attach_tree(found[0], str(place))
+    finally:
+        os.close(found[0])
 
 
 def _overlay(lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path) -> None:

@@ -6,13 +6,17 @@ Source: the Docker Engine API reference, version 1.45 (field names and meanings)
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.model.container import ContainerSpec, Mount, PortBinding
-from orchestrator.model.image import Image, ImageConfig
-from orchestrator.model.observed import Container
+from orchestrator.model.container import PortBinding
+from orchestrator.model.image import Image
+from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
+from orchestrator.wire.endpoints import endpoint_settings, network_settings
+from orchestrator.wire.hostconfig import config, host_config
+from orchestrator.wire.mounts import mount_point
 from orchestrator.wire.times import ago, timestamp
 
 
@@ -30,8 +34,12 @@ def container_summary(container: Container, image: Image | None) -> dict[str, An
         "Ports": [_summary_port(p) for p in container.ports],
         "Labels": dict(container.spec.labels),
         "HostConfig": {"NetworkMode": container.spec.network_mode or "default"},
-        "NetworkSettings": {"Networks": _endpoints(container)},
-        "Mounts": [_mount(m) for m in container.mounts],
+        "NetworkSettings": {
+            "Networks": {
+                e.network_name: endpoint_settings(container, e) for e in container.endpoints
+            }
+        },
+        "Mounts": [mount_point(m, {}) for m in container.mounts],
     }
 
 
@@ -65,41 +73,32 @@ def status_text(container: Container, now: float) -> str:
             return "Created"
 
 
-def _endpoints(container: Container) -> dict[str, Any]:
-    return {
-        e.network_name: {
-            "NetworkID": e.network_id,
-            "EndpointID": "",
-            "IPAddress": e.ipv4,
-            "GlobalIPv6Address": e.ipv6,
-            "MacAddress": e.mac,
-            "Aliases": list(e.names),
-            "DNSNames": list(e.names),
-        }
-        for e in container.endpoints
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPaths:
+    """Where a container's own files are on this machine."""
+
+    log: str
+    hosts: str
+    hostname: str
+    resolv_conf: str
+    upper: str
+    work: str
+    merged: str
 
 
-def _mount(mount: Mount) -> dict[str, Any]:
-    return {
-        "Type": mount.kind,
-        "Name": mount.source if mount.kind == "volume" else "",
-        "Source": mount.source,
-        "Destination": mount.target,
-        "Mode": "ro" if mount.read_only else "rw",
-        "RW": not mount.read_only,
-        "Propagation": mount.propagation,
-    }
-
-
-def container_inspect(container: Container, image: Image | None, log_path: str) -> dict[str, Any]:
-    """The body of GET /containers/{id}/json."""
+def container_inspect(
+    container: Container,
+    image: Image | None,
+    paths: ContainerPaths,
+    volumes: Mapping[str, Volume],
+) -> dict[str, Any]:
+    """The body of GET /containers/{id}/json; `volumes` are by name."""
     spec, state = container.spec, container.state
-    config = image.config if image else None
-    args = process_args(spec, config)
+    of_image = image.config if image else None
+    args = process_args(spec, of_image)
     shown_state: dict[str, Any] = {
         "Status": state.status,
-        "Running": container.running,
+        "Running": container.running or state.status == "restarting",
         "Paused": state.status == "paused",
         "Restarting": state.status == "restarting",
         "OOMKilled": state.oom_killed,
@@ -131,71 +130,24 @@ def container_inspect(container: Container, image: Image | None, log_path: str) 
         "Args": args[1:],
         "State": shown_state,
         "Image": container.image_id,
-        "LogPath": log_path,
+        "ResolvConfPath": paths.resolv_conf,
+        "HostnamePath": paths.hostname,
+        "HostsPath": paths.hosts,
+        "LogPath": paths.log if spec.log_driver != "none" else "",
         "Name": f"/{container.name}",
         "RestartCount": state.restart_count,
         "Driver": "overlay2",
-        "Platform": "linux",
-        "HostConfig": _host_config(container),
-        "Config": _config(spec, config),
-        "Mounts": [_mount(m) for m in container.mounts],
-        "NetworkSettings": {
-            "Ports": port_map(container.ports),
-            "IPAddress": container.endpoints[0].ipv4 if container.endpoints else "",
-            "Networks": _endpoints(container),
+        "Platform": of_image.os if of_image else "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": host_config(container),
+        "GraphDriver": {
+            "Name": "overlay2",
+            "Data": {"MergedDir": paths.merged, "UpperDir": paths.upper, "WorkDir": paths.work},
         },
+        "Mounts": [mount_point(m, volumes) for m in container.mounts],
+        "Config": config(container, of_image),
+        "NetworkSettings": network_settings(container, of_image),
     }
-
-
-def _host_config(container: Container) -> dict[str, Any]:
-    spec = container.spec
-    limits = spec.resources
-    return {
-        "NetworkMode": spec.network_mode or "default",
-        "PortBindings": port_map(spec.ports),
-        "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.max_retries},
-        "AutoRemove": container.auto_remove,
-        "Privileged": spec.privileged,
-        "ReadonlyRootfs": spec.read_only,
-        "Init": spec.init,
-        "CapAdd": list(spec.cap_add),
-        "CapDrop": list(spec.cap_drop),
-        "Dns": list(spec.dns),
-        "ExtraHosts": list(spec.extra_hosts),
-        "Memory": limits.memory_bytes,
-        "NanoCpus": limits.nano_cpus,
-        "CpuShares": limits.cpu_shares,
-        "PidsLimit": limits.pids_limit,
-        "ShmSize": spec.shm_size_bytes,
-        "LogConfig": {"Type": spec.log_driver or "json-file", "Config": dict(spec.log_options)},
-    }
-
-
-def _config(spec: ContainerSpec, config: ImageConfig | None) -> dict[str, Any]:
-    image_env = dict(v.partition("=")[::2] for v in (config.environment if config else ()))
-    entrypoint = spec.entrypoint if spec.entrypoint is not None else config and config.entrypoint
-    command = spec.command if spec.command is not None else config and config.command
-    return {
-        "Hostname": spec.hostname,
-        "Domainname": spec.domainname,
-        "User": spec.user if spec.user is not None else (config.user if config else ""),
-        "Tty": spec.tty,
-        "OpenStdin": spec.stdin_open,
-        "Env": [f"{k}={v}" for k, v in {**image_env, **spec.environment}.items()],
-        "Cmd": list(command) if command else None,
-        "Entrypoint": list(entrypoint) if entrypoint else None,
-        "Image": spec.image,
-        "WorkingDir": spec.working_dir or (config.working_dir if config else ""),
-        "Labels": {**(config.labels if config else {}), **spec.labels},
-        "StopSignal": spec.stop_signal or (config.stop_signal if config else ""),
-        "StopTimeout": int(spec.stop_grace_s),
-    }
-
-
-def port_map(ports: Iterable[PortBinding]) -> dict[str, list[dict[str, str]]]:
-    """Ports as `{"80/tcp": [{"HostIp", "HostPort"}]}`."""
-    shown: dict[str, list[dict[str, str]]] = {}
-    for port in ports:
-        bound = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
-        shown.setdefault(f"{port.container_port}/{port.protocol}", []).append(bound)
-    return shown

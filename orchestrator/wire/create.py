@@ -9,23 +9,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.errors import InvalidInput
-from orchestrator.model.container import (
-    Attachment,
-    ContainerSpec,
-    Healthcheck,
-    Mount,
-    PortBinding,
-    Resources,
-    RestartPolicy,
-)
+from orchestrator.model.container import Attachment, ContainerSpec, RestartName, RestartPolicy
+from orchestrator.wire.healthchecks import healthcheck_from
+from orchestrator.wire.limits import resources_from
+from orchestrator.wire.mounts import mounts_from
+from orchestrator.wire.ports import exposed_from, ports_from
 
-_NS = 1_000_000_000
+_SHM_BYTES = 64 << 20
+_GRACE_S = 10.0
+_STREAMS = ("Stdin", "Stdout", "Stderr")
+_POLICIES: tuple[RestartName, ...] = ("no", "always", "on-failure", "unless-stopped")
 
 
 def spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
     """The specification in the body of POST /containers/create.
 
-    Raises: InvalidInput: a field has a value of the wrong kind.
+    Raises: InvalidInput: a field has a value of the wrong kind, or asks for what there is not.
     """
     try:
         return _spec_from_create(body)
@@ -40,121 +39,164 @@ def spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
 
 def _spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
     host = body.get("HostConfig") or {}
-    restart = host.get("RestartPolicy") or {}
+    logs = host.get("LogConfig") or {}
     mode = host.get("NetworkMode") or ""
     own_mode = mode if mode in ("host", "none") or mode.startswith("container:") else ""
-    entrypoint, command = body.get("Entrypoint"), body.get("Cmd")
+    entrypoint = _words(body.get("Entrypoint"))
     stop_timeout = body.get("StopTimeout")
+    environment, unset = _environment(body.get("Env") or ())
+    _refuse_device_requests(host.get("DeviceRequests") or ())
     return ContainerSpec(
         image=body["Image"],
-        command=None if command is None else tuple(command),
+        command=_words(body.get("Cmd")),
         entrypoint=None if entrypoint is None else tuple(e for e in entrypoint if e),
-        environment=dict(v.partition("=")[::2] for v in body.get("Env") or ()),
+        environment=environment,
+        unset_environment=unset,
         labels=dict(body.get("Labels") or {}),
+        annotations=dict(host.get("Annotations") or {}),
         user=body.get("User") or None,
         working_dir=body.get("WorkingDir") or None,
         hostname=body.get("Hostname") or "",
         domainname=body.get("Domainname") or "",
         tty=bool(body.get("Tty")),
         stdin_open=bool(body.get("OpenStdin")),
+        stdin_once=bool(body.get("StdinOnce")),
+        attached=tuple(s.lower() for s in _STREAMS if body.get(f"Attach{s}")),
         init=bool(host.get("Init")),
         read_only=bool(host.get("ReadonlyRootfs")),
         privileged=bool(host.get("Privileged")),
         network_mode=own_mode,
-        attachments=() if own_mode else _attachments(mode, body.get("NetworkingConfig") or {}),
-        ports=tuple(_ports(host.get("PortBindings") or {})),
-        mounts=tuple(_mounts(host, body.get("Volumes") or {})),
-        healthcheck=_healthcheck(body.get("Healthcheck")),
-        restart=RestartPolicy(
-            name=restart.get("Name") or "no", max_retries=int(restart.get("MaximumRetryCount") or 0)
-        ),
+        attachments=() if own_mode else _attachments(mode, body),
+        ports=ports_from(host.get("PortBindings") or {}),
+        publish_all=bool(host.get("PublishAllPorts")),
+        expose=exposed_from(body.get("ExposedPorts") or ()),
+        mounts=mounts_from(host, body.get("Volumes") or ()),
+        volumes_from=tuple(host.get("VolumesFrom") or ()),
+        volume_driver=host.get("VolumeDriver") or "",
+        healthcheck=healthcheck_from(body.get("Healthcheck")),
+        restart=_restart(host.get("RestartPolicy") or {}),
         stop_signal=body.get("StopSignal") or None,
-        stop_grace_s=10.0 if stop_timeout is None else float(stop_timeout),
-        resources=Resources(
-            memory_bytes=int(host.get("Memory") or 0),
-            memory_reservation_bytes=int(host.get("MemoryReservation") or 0),
-            memory_swap_bytes=int(host.get("MemorySwap") or 0),
-            nano_cpus=int(host.get("NanoCpus") or 0),
-            cpu_shares=int(host.get("CpuShares") or 0),
-            cpuset_cpus=host.get("CpusetCpus") or "",
-            pids_limit=max(0, int(host.get("PidsLimit") or 0)),
-        ),
-        shm_size_bytes=int(host.get("ShmSize") or 64 << 20),
-        group_add=tuple(host.get("GroupAdd") or ()),
+        stop_grace_s=_GRACE_S if stop_timeout is None else float(stop_timeout),
+        resources=resources_from(host),
+        shm_size_bytes=int(host.get("ShmSize") or _SHM_BYTES),
+        group_add=tuple(str(group) for group in host.get("GroupAdd") or ()),
         sysctls=dict(host.get("Sysctls") or {}),
         cap_add=tuple(host.get("CapAdd") or ()),
         cap_drop=tuple(host.get("CapDrop") or ()),
         security_opt=tuple(host.get("SecurityOpt") or ()),
+        devices=tuple(_device(d) for d in host.get("Devices") or ()),
+        device_cgroup_rules=tuple(host.get("DeviceCgroupRules") or ()),
+        masked_paths=_words(host.get("MaskedPaths")),
+        readonly_paths=_words(host.get("ReadonlyPaths")),
+        oom_score_adj=int(host.get("OomScoreAdj") or 0),
         extra_hosts=tuple(host.get("ExtraHosts") or ()),
         dns=tuple(host.get("Dns") or ()),
         dns_search=tuple(host.get("DnsSearch") or ()),
         dns_opt=tuple(host.get("DnsOptions") or ()),
+        pid_mode=host.get("PidMode") or "",
+        ipc_mode=host.get("IpcMode") or "",
+        uts_mode=host.get("UTSMode") or "",
+        userns_mode=host.get("UsernsMode") or "",
+        cgroupns_mode=host.get("CgroupnsMode") or "",
+        cgroup_parent=host.get("CgroupParent") or "",
+        runtime=host.get("Runtime") or "",
+        storage_options=dict(host.get("StorageOpt") or {}),
+        log_driver=logs.get("Type") or "",
+        log_options=dict(logs.get("Config") or {}),
     )
 
 
-def _attachments(mode: str, networking: Mapping[str, Any]) -> tuple[Attachment, ...]:
-    wanted = dict(networking.get("EndpointsConfig") or {})
-    main = "bridge" if mode in ("", "default") else mode
-    if not wanted or mode not in ("", "default", *wanted):
-        wanted = {main: None, **wanted}
-    return tuple(
-        Attachment(
-            network=name,
-            aliases=tuple((settings or {}).get("Aliases") or ()),
-            ipv4_address=((settings or {}).get("IPAMConfig") or {}).get("IPv4Address") or "",
-            mac_address=(settings or {}).get("MacAddress") or "",
-        )
-        for name, settings in wanted.items()
-    )
-
-
-def _ports(bindings: Mapping[str, Any]) -> Iterable[PortBinding]:
-    for key, places in bindings.items():
-        number, _, protocol = key.partition("/")
-        for place in places or [{}]:
-            yield PortBinding(
-                container_port=int(number),
-                protocol=protocol or "tcp",  # type: ignore[arg-type]
-                host_ip=place.get("HostIp") or "",
-                host_port=int(place.get("HostPort") or 0),
-            )
-
-
-def _mounts(host: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Iterable[Mount]:
-    for bind in host.get("Binds") or ():
-        source, target, *options = bind.split(":", 2)
-        flags = options[0].split(",") if options else []
-        is_path = source.startswith("/")
-        yield Mount(
-            kind="bind" if is_path else "volume",
-            source=source,
-            target=target,
-            read_only="ro" in flags,
-            nocopy="nocopy" in flags,
-            create_host_path=is_path,
-        )
-    for mount in host.get("Mounts") or ():
-        yield Mount(
-            kind=mount["Type"],
-            source=mount.get("Source") or "",
-            target=mount["Target"],
-            read_only=bool(mount.get("ReadOnly")),
-        )
-    for target in host.get("Tmpfs") or {}:
-        yield Mount(kind="tmpfs", target=target)
-    for target in anonymous:
-        yield Mount(kind="volume", target=target)
-
-
-def _healthcheck(shown: Mapping[str, Any] | None) -> Healthcheck | None:
-    if not shown:
+def _words(given: Iterable[str] | str | None) -> tuple[str, ...] | None:
+    """A list that may be null, or a single word."""
+    if given is None:
         return None
-    default = Healthcheck()
-    return Healthcheck(
-        test=tuple(shown.get("Test") or ()),
-        interval_s=(shown.get("Interval") or 0) / _NS or default.interval_s,
-        timeout_s=(shown.get("Timeout") or 0) / _NS or default.timeout_s,
-        start_period_s=(shown.get("StartPeriod") or 0) / _NS,
-        start_interval_s=(shown.get("StartInterval") or 0) / _NS or default.start_interval_s,
-        retries=int(shown.get("Retries") or default.retries),
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _environment(entries: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables, and those that the container is not to have: names without `=`."""
+    given: dict[str, str] = {}
+    unset: dict[str, None] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not name:
+            raise ValueError(f"a variable without a name: {entry!r}")
+        if equals:
+            given[name] = value
+            unset.pop(name, None)
+        else:
+            given.pop(name, None)
+            unset[name] = None
+    return given, tuple(unset)
+
+
+def _restart(given: Mapping[str, Any]) -> RestartPolicy:
+    name: Any = given.get("Name") or "no"
+    retries = int(given.get("MaximumRetryCount") or 0)
+    if name not in _POLICIES or retries < 0 or (retries and name != "on-failure"):
+        raise InvalidInput(
+            f"no such restart policy: {name}" + (f" with {retries} retries" if retries else ""),
+            code="restart-policy-invalid",
+            about=name,
+            hint=f"use one of {', '.join(_POLICIES)}; only on-failure has a number of retries",
+        )
+    return RestartPolicy(name=name, max_retries=retries)
+
+
+def _attachments(mode: str, body: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    host = body.get("HostConfig") or {}
+    given = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    wanted = {"bridge" if name == "default" else name: said or {} for name, said in given.items()}
+    main = "bridge" if mode in ("", "default") else mode
+    if not wanted or (main not in wanted and mode not in ("", "default")):
+        wanted = {main: {}, **wanted}
+    first = main if main in wanted else next(iter(wanted))
+    # Older clients say these for the main network at another place.
+    links = tuple(host.get("Links") or ())
+    mac_address = body.get("MacAddress") or ""
+    return tuple(
+        _attachment(
+            name,
+            wanted[name],
+            links=links if name == first else (),
+            mac_address=mac_address if name == first else "",
+        )
+        for name in (first, *(n for n in wanted if n != first))
     )
+
+
+def _attachment(
+    name: str, said: Mapping[str, Any], *, links: tuple[str, ...], mac_address: str
+) -> Attachment:
+    fixed = said.get("IPAMConfig") or {}
+    every = dict.fromkeys((*links, *(said.get("Links") or ())))
+    return Attachment(
+        network=name,
+        aliases=tuple(said.get("Aliases") or ()),
+        links=tuple(link if ":" in link else f"{link}:{link}" for link in every),
+        ipv4_address=fixed.get("IPv4Address") or "",
+        ipv6_address=fixed.get("IPv6Address") or "",
+        link_local_ips=tuple(fixed.get("LinkLocalIPs") or ()),
+        mac_address=said.get("MacAddress") or mac_address,
+        gw_priority=int(said.get("GwPriority") or 0),
+        driver_opts=dict(said.get("DriverOpts") or {}),
+    )
+
+
+def _device(given: Mapping[str, Any]) -> str:
+    path = given["PathOnHost"]
+    return (
+        f"{path}:{given.get('PathInContainer') or path}:{given.get('CgroupPermissions') or 'rwm'}"
+    )
+
+
+def _refuse_device_requests(requests: Iterable[Mapping[str, Any]]) -> None:
+    for request in requests:
+        driver = request.get("Driver") or ""
+        kinds = " ".join(kind for kinds in request.get("Capabilities") or () for kind in kinds)
+        raise InvalidInput(
+            f"no device driver {driver!r} here can give: {kinds or 'devices'}",
+            code="no-device-driver",
+            about=driver or kinds,
+            hint="leave --gpus out; nodes in /dev can be given with --device",
+        )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import Failed
-from orchestrator.volumes.mounts import mount_overlay, unmount
+from orchestrator.errors import Failed, NotFound
+from orchestrator.model.container import Mount
+from orchestrator.volumes.mounts import bind_source, mount_overlay, unmount
 
 
 class Place:
@@ -107,3 +108,26 @@ def test_a_missing_layer_is_told_with_a_hint(place: Place) -> None:
     with pytest.raises(Failed) as caught:
         mount_overlay([place.path / "missing"], place.upper, place.work, place.target)
     assert (caught.value.code, bool(caught.value.hint)) == ("mount-failed", True)
+
+
+def test_a_sub_path_stays_inside_its_volume_whatever_links_it_holds(tmp_path: Path) -> None:
+    volume, place = tmp_path / "v", tmp_path / "place"
+    (volume / "etc").mkdir(parents=True)
+    (volume / "etc/mine").touch()
+    (volume / "link").symlink_to("/etc")
+    (volume / "up").symlink_to("../../..")
+    for subpath, file in (("link", "mine"), ("up", "etc/mine"), ("../../etc", "mine")):
+        assert bind_source(_sub(subpath), volume, place) == place
+        try:
+            assert (place / file).exists(), subpath
+        finally:
+            unmount(place)
+    assert bind_source(_sub("etc/mine"), volume, tmp_path / "file").is_file()
+    unmount(tmp_path / "file")
+    with pytest.raises(NotFound) as caught:
+        bind_source(_sub("missing"), volume, place)
+    assert caught.value.code == "no-such-path"
+
+
+def _sub(subpath: str) -> Mount:
+    return Mount(kind="volume", target="/x", source="v", subpath=subpath)

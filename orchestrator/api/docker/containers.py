@@ -1,17 +1,21 @@
-"""Docker's endpoints about containers: listing, making, starting, ending, removing."""
+"""Docker's endpoints about single containers: making, starting, ending, removing."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 from aiohttp import web
 
 from orchestrator.api.docker.requests import flag, grace, json_body
 from orchestrator.api.parts import Parts
-from orchestrator.model.ids import new_id, short_id
+from orchestrator.errors import NotFound
+from orchestrator.images.manifest import parse_platform
+from orchestrator.model.container import ContainerSpec
+from orchestrator.model.names import check_name, new_name
 from orchestrator.model.observed import Container
-from orchestrator.wire.containers import container_inspect, container_summary
+from orchestrator.model.sharing import with_identified_owners
+from orchestrator.wire.containers import ContainerPaths, container_inspect
 from orchestrator.wire.create import spec_from_create
 
 
@@ -23,7 +27,6 @@ class ContainerHandlers:
     def routes(self) -> list[web.RouteDef]:
         one = "/containers/{id}"
         return [
-            web.get("/containers/json", self.index),
             web.post("/containers/create", self.create),
             web.get(one + "/json", self.inspect),
             web.post(one + "/start", self.start),
@@ -37,32 +40,60 @@ class ContainerHandlers:
     def _get(self, request: web.Request) -> Container:
         return self._containers.get(request.match_info["id"])
 
-    async def index(self, request: web.Request) -> web.Response:
-        every = flag(request, "all")
-        filters = msgspec.json.decode(request.query.get("filters") or "{}")
-        images = self._parts.nouns.images
-        shown = [
-            container_summary(c, images.find(c.image_id))
-            for c in self._containers.all()
-            if (every or c.running or "status" in filters) and _matches(c, filters)
-        ]
-        return web.json_response(shown)
-
     async def create(self, request: web.Request) -> web.Response:
         body = await json_body(request)
-        spec = spec_from_create(body)
+        platform = request.query.get("platform") or ""
+        spec = replace(spec_from_create(body), platform=platform)
+        self._check_platform(spec)
         if not spec.network_mode and any(a.network == "bridge" for a in spec.attachments):
             await self._parts.nouns.networks.ensure_default()
-        name = request.query.get("name") or f"c-{short_id(new_id())}"
         remove = bool((body.get("HostConfig") or {}).get("AutoRemove"))
+        spec = with_identified_owners(spec, self._containers.get)
+        warnings = self._containers.admit(spec, auto_remove=remove)
+        name = (request.query.get("name") or "").removeprefix("/")
+        if name:
+            check_name(name)
+        else:
+            names = {c.name for c in self._containers.all()}
+            name = new_name(names.__contains__)
         made = await self._containers.create(spec, name, auto_remove=remove)
-        return web.json_response({"Id": made.id, "Warnings": []}, status=201)
+        return web.json_response({"Id": made.id, "Warnings": list(warnings)}, status=201)
+
+    def _check_platform(self, spec: ContainerSpec) -> None:
+        """Raises: NotFound: the image that is here is another platform's."""
+        if not spec.platform:
+            return
+        image = self._parts.nouns.images.get(spec.image)
+        wanted, config = parse_platform(spec.platform), image.config
+        same = (wanted.os, wanted.architecture) == (config.os, config.architecture)
+        if not same or (wanted.variant and config.variant not in ("", wanted.variant)):
+            raise NotFound(
+                f"the image {spec.image} that is here is not for {spec.platform}",
+                code="no-such-image",
+                about=spec.image,
+                hint=f"pull it: `pystack pull --platform {spec.platform} {spec.image}`",
+            )
 
     async def inspect(self, request: web.Request) -> web.Response:
         container = self._get(request)
         image = self._parts.nouns.images.find(container.image_id)
-        log_path = str(self._parts.launcher.bundle(container).log_path)
-        return web.json_response(container_inspect(container, image, log_path))
+        volumes = {v.name: v for v in self._parts.nouns.volumes.all()}
+        return web.json_response(
+            container_inspect(container, image, self._paths(container), volumes)
+        )
+
+    def _paths(self, container: Container) -> ContainerPaths:
+        bundle = self._parts.launcher.bundle(container)
+        files = self._parts.launcher.files(container.id)
+        return ContainerPaths(
+            log=str(bundle.log_path),
+            hosts=str(files / "hosts"),
+            hostname=str(files / "hostname"),
+            resolv_conf=str(files / "resolv.conf"),
+            upper=str(files / "upper"),
+            work=str(files / "work"),
+            merged=str(bundle.rootfs) if container.running else "",
+        )
 
     async def start(self, request: web.Request) -> web.Response:
         container = self._get(request)
@@ -102,16 +133,3 @@ class ContainerHandlers:
             self._get(request).id, force=flag(request, "force"), volumes=flag(request, "v")
         )
         return web.Response(status=204)
-
-
-def _matches(container: Container, filters: dict[str, Any]) -> bool:
-    for wanted in filters.get("label", ()):
-        key, equals, value = wanted.partition("=")
-        if key not in container.spec.labels or (equals and container.spec.labels[key] != value):
-            return False
-    statuses, names, ids = (filters.get(k) or [] for k in ("status", "name", "id"))
-    return (
-        (not statuses or container.state.status in statuses)
-        and (not names or any(n.removeprefix("/") in container.name for n in names))
-        and (not ids or any(container.id.startswith(i) for i in ids))
-    )

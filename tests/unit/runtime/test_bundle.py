@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, exec_process, oci_config, write_bundle
 from orchestrator.runtime.capabilities import DEFAULT, NAMES
 from orchestrator.runtime.host import Host
+from orchestrator.runtime.selinux import Contexts
 from orchestrator.runtime.user import User
 
 HOST = Host(capabilities=frozenset(NAMES), hard_limits={"nofile": 5000})
@@ -35,7 +37,7 @@ def config_of(
     host: Host = HOST,
     files: Path = Path("/nowhere"),
     mounts: tuple[Mount, ...] = (),
-    seccomp: Mapping[str, Any] | None = None,
+    shm: str = "",
     **spec: Any,
 ) -> dict[str, Any]:
     container = Container(
@@ -52,7 +54,7 @@ def config_of(
         cgroups_path="/pystack/0123",
         namespaces=namespaces or {},
         host=host,
-        seccomp=seccomp,
+        shm=shm,
     )
 
 
@@ -193,10 +195,36 @@ def test_a_device_is_made_and_allowed() -> None:
 
 
 def test_seccomp_is_left_out_for_the_unconfined() -> None:
-    profile = {"defaultAction": "SCMP_ACT_ERRNO"}
-    assert config_of(seccomp=profile)["linux"]["seccomp"] == profile
+    assert config_of()["linux"]["seccomp"]["defaultAction"] == "SCMP_ACT_ERRNO"
     for spec in ({"privileged": True}, {"security_opt": ("seccomp:unconfined",)}):
-        assert "seccomp" not in config_of(seccomp=profile, **spec)["linux"]
+        config = config_of(**spec)
+        assert "seccomp" not in config["linux"]
+        assert "annotations" not in config
+    assert "seccomp" not in config_of(host=replace(HOST, seccomp=False))["linux"]
+
+
+def test_a_profile_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
+    own = 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}'
+    for spec in ({}, {"privileged": True}):
+        found = config_of(security_opt=(own,), **spec)["linux"]["seccomp"]
+        assert found == {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
+
+
+def test_labels_are_put_on_where_the_machine_has_them() -> None:
+    contexts = Contexts("u:r:container_t:s0", "u:object_r:container_file_t:s0")
+    host = replace(HOST, apparmor=frozenset({"pystack-default", "mine"}), selinux=contexts)
+    config = config_of(host=host)
+    assert config["process"]["apparmorProfile"] == "pystack-default"
+    label = config["process"]["selinuxLabel"]
+    assert label.startswith("u:r:container_t:s0:c")
+    assert config["linux"]["mountLabel"] == label.replace(
+        "u:r:container_t", "u:object_r:container_file_t"
+    )
+    config = config_of(host=host, security_opt=("apparmor=mine", "label=disable"))
+    assert config["process"]["apparmorProfile"] == "mine"
+    assert "selinuxLabel" not in config["process"]
+    assert not {"apparmorProfile", "selinuxLabel"} & set(config_of()["process"])
+    assert "apparmorProfile" not in config_of(host=host, privileged=True)["process"]
 
 
 def test_new_privileges_can_be_forbidden() -> None:
@@ -216,8 +244,8 @@ def test_mounts_come_parents_first_and_may_replace_built_in_ones() -> None:
     targets = [m["destination"] for m in config["mounts"]]
     assert targets.index("/data") < targets.index("/data/deep/er")
     assert targets.index("/dev") < targets.index("/dev/pts")
-    assert mount_at(config, "/data")["options"] == ["rbind", "rprivate", "ro"]
-    assert mount_at(config, "/dev/shm")["options"][-2:] == ["mode=700", "size=99"]
+    assert mount_at(config, "/data")["options"] == ["rbind", "rprivate", "rro"]
+    assert mount_at(config, "/dev/shm")["options"][-2:] == ["size=99", "mode=700"]
 
 
 def test_propagation_of_a_bind_reaches_the_root() -> None:
@@ -237,7 +265,9 @@ def test_the_containers_own_hosts_files_are_bound_where_they_exist(tmp_path: Pat
 
 def test_shared_memory_is_as_large_as_asked_or_the_machines() -> None:
     assert "size=1000" in mount_at(config_of(shm_size_bytes=1000), "/dev/shm")["options"]
-    assert mount_at(config_of(namespaces={"ipc": ""}), "/dev/shm")["type"] == "bind"
+    assert mount_at(config_of(shm="/dev/shm"), "/dev/shm")["type"] == "bind"
+    none = config_of(ipc_mode="none")
+    assert "/dev/shm" not in [m["destination"] for m in none["mounts"]]
 
 
 def test_one_more_command_has_what_the_container_has() -> None:
