@@ -17,21 +17,26 @@ from orchestrator.build.operations import (
     RunOperation,
 )
 
-_VERSION = 1
+_VERSION = 2
 
 
-def step_key(parent: str, operation: Operation, content: Sequence[str] = ()) -> str:
+def step_key(
+    parent: str, operation: Operation, content: Sequence[str] = (), epoch: int | None = None
+) -> str:
     """The key of an operation on top of the chain id parent ("" for nothing).
 
-    `content` are the digests of what it reads besides: copied files, bind mounts.
+    `content` are the digests of what it reads besides: copied files, bind mounts. `epoch` is the
+    newest time that files may have, where there is one: it shows in the layer.
     """
-    fields = {
+    fields: dict[str, object] = {
         "version": _VERSION,
         "parent": parent,
         "kind": type(operation).__name__,
         "content": list(content),
         **_fields(operation),
     }
+    if epoch is not None:
+        fields["epoch"] = epoch
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
@@ -53,6 +58,8 @@ def _fields(operation: Operation) -> dict[str, object]:
             "owner": operation.owner,
             "mode": operation.mode,
             "unpack": operation.unpack,
+            "link": operation.link,
+            "keep_git_dir": operation.keep_git_dir,
         }
     if isinstance(operation, DirectoryOperation):
         return {"path": operation.path}
@@ -60,6 +67,14 @@ def _fields(operation: Operation) -> dict[str, object]:
 
 
 def _mount_fields(operation: RunOperation, index: int) -> list[object]:
-    # What a cache mount holds is by definition no part of the result.
+    # What a cache mount, a secret or an agent holds is by definition no part of the result.
     mount = operation.mounts[index]
-    return [mount.kind, mount.target, mount.source, mount.origin, mount.cache_id, mount.read_only]
+    return [
+        mount.kind,
+        mount.target,
+        mount.source,
+        mount.origin,
+        mount.id,
+        mount.read_only,
+        mount.variable,
+    ]

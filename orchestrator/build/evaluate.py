@@ -13,6 +13,7 @@ from functools import singledispatch
 
 from orchestrator.build import instructions as given
 from orchestrator.build.expand import BadExpansionError, expand, expand_document
+from orchestrator.build.modes import BadModeError, read_mode
 from orchestrator.build.operations import (
     CopyOperation,
     DirectoryOperation,
@@ -116,15 +117,7 @@ def _run(instruction: given.Run, state: StageState, scope: Scope) -> Step:
         for name, value in scope.build_args.items()
         if name.upper() in _PROXIES and name not in state.args
     }
-    mounts = tuple(
-        replace(
-            mount,
-            target=_absolute(state, _word(instruction, mount.target, state.values, scope)),
-            source=_word(instruction, mount.source, state.values, scope),
-            cache_id=_word(instruction, mount.cache_id, state.values, scope),
-        )
-        for mount in instruction.mounts
-    )
+    mounts = tuple(_run_mount(instruction, mount, state, scope) for mount in instruction.mounts)
     operation = RunOperation(
         where=instruction.where,
         text=instruction.text,
@@ -138,6 +131,20 @@ def _run(instruction: given.Run, state: StageState, scope: Scope) -> Step:
         proxies=proxies,
     )
     return state, operation
+
+
+def _run_mount(
+    instruction: given.Run, mount: given.RunMount, state: StageState, scope: Scope
+) -> given.RunMount:
+    values = state.values
+    target = _word(instruction, mount.target, values, scope)
+    return replace(
+        mount,
+        target=_absolute(state, target) if target else "",
+        source=_word(instruction, mount.source, values, scope),
+        origin=_word(instruction, mount.origin, scope.global_args, scope),
+        id=_word(instruction, mount.id, values, scope),
+    )
 
 
 def _run_arguments(
@@ -167,12 +174,17 @@ def _copy(instruction: given.Copy, state: StageState, scope: Scope) -> Step:
     values = state.values
     destination = _word(instruction, instruction.destination, values, scope)
     mode = _word(instruction, instruction.mode, values, scope)
-    if mode and re.fullmatch(r"[0-7]{1,5}", mode) is None:
-        raise instruction.where.invalid(f"--chmod={mode}: expected an octal mode like 755")
+    if mode:
+        try:
+            read_mode(mode)
+        except BadModeError as error:
+            raise instruction.where.invalid(f"--chmod: {error}") from None
     count = len(instruction.sources) + len(instruction.heredocs)
     absolute = _absolute(state, destination)
     if destination.endswith("/") or posixpath.basename(destination) in (".", "..", ""):
         absolute = absolute.rstrip("/") + "/"
+    elif instruction.parents:
+        absolute += "/"
     elif count > 1:
         raise instruction.where.invalid(
             f"{destination}: more than one source needs a directory", "end the destination with /"
@@ -186,7 +198,13 @@ def _copy(instruction: given.Copy, state: StageState, scope: Scope) -> Step:
         origin=instruction.origin,
         owner=_word(instruction, instruction.owner, values, scope),
         mode=mode,
-        unpack=instruction.unpack,
+        link=instruction.link,
+        parents=instruction.parents,
+        exclude=tuple(_word(instruction, e, values, scope) for e in instruction.exclude),
+        remote=instruction.add,
+        unpack=instruction.unpack if instruction.add else False,
+        checksum=_word(instruction, instruction.checksum, values, scope),
+        keep_git_dir=instruction.keep_git_dir,
     )
     return state, operation
 

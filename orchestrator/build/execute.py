@@ -9,6 +9,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.build.archive import unpack
+from orchestrator.build.modes import Mode
 from orchestrator.build.operations import CopyOperation, DirectoryOperation, RunOperation
 from orchestrator.build.runmounts import RunMounts
 from orchestrator.build.runner import Runner, Sandbox
@@ -20,6 +21,7 @@ from orchestrator.model.image import Layer
 from orchestrator.runtime.user import resolve_user
 
 _SHOWN_LINES = 20
+Owner = tuple[int, int] | None
 
 
 class Executor:
@@ -33,7 +35,7 @@ class Executor:
         self._limiter = limiter
 
     async def make_directory(
-        self, layers: Sequence[Layer], operation: DirectoryOperation
+        self, layers: Sequence[Layer], operation: DirectoryOperation, epoch: int | None
     ) -> Layer | None:
         """The layer with the directory; None where it is there.  Raises: Failed."""
 
@@ -41,27 +43,50 @@ class Executor:
             await to_thread.run_sync(make_directory, workspace.root, operation.path)
 
         async with self._limiter:
-            return await self.workspaces.change(layers, work)
+            return await self.workspaces.change(layers, work, epoch)
+
+    async def owner(self, layers: Sequence[Layer], operation: CopyOperation) -> Owner:
+        """Whose the copied files are to be, as the layers know users; None where nobody's name is
+        given.  Raises: Failed: no such user or group."""
+        written = operation.owner
+        if not written:
+            return None
+        if all(part.isdecimal() for part in written.split(":")):
+            return _owner(self.workspaces.place, written)
+        async with self.workspaces.scratch(layers) as root:
+            return await to_thread.run_sync(_owner, root, written)
 
     async def copy(
-        self, layers: Sequence[Layer], operation: CopyOperation, selection: Selection
+        self,
+        layers: Sequence[Layer],
+        operation: CopyOperation,
+        selection: Selection,
+        owner: Owner,
+        keep_owner: bool,
+        epoch: int | None,
     ) -> Layer | None:
-        """The layer with the copied files.  Raises: Failed: no such user, something in the way."""
+        """The layer with the copied files; `keep_owner` lets them stay their owners', where no
+        other is given.  Raises: Failed: something is in the way; an archive is damaged."""
 
         async def work(workspace: Workspace) -> None:
-            placement = await to_thread.run_sync(_placement, workspace.root, operation)
+            placement = Placement(
+                root=workspace.root,
+                owner=owner,
+                mode=Mode(operation.mode) if operation.mode else None,
+                keep_owner=keep_owner,
+            )
             if selection.items or selection.documents:
                 await to_thread.run_sync(place, selection, operation.destination, placement)
-            for archive in selection.archives:
+            for tree, archive in selection.archives:
                 async with self.workspaces.directory() as directory:
-                    with selection.tree.open(archive) as file:
+                    with tree.open(archive) as file:
                         await to_thread.run_sync(unpack, file, directory)
                     await to_thread.run_sync(
                         place_tree, directory, operation.destination, _unpacked(placement)
                     )
 
         async with self._limiter:
-            return await self.workspaces.change(layers, work)
+            return await self.workspaces.change(layers, work, epoch)
 
     async def run(
         self,
@@ -70,6 +95,7 @@ class Executor:
         mounts: RunMounts,
         sandbox: Sandbox,
         emit: Callable[[str], None],
+        epoch: int | None,
     ) -> Layer | None:
         """The layer of what the process changed.
 
@@ -83,21 +109,13 @@ class Executor:
                 raise _run_failed(operation, ended.exit_code, ended.last_lines)
 
         async with self._limiter:
-            return await self.workspaces.change(layers, work)
+            return await self.workspaces.change(layers, work, epoch)
 
 
-def _placement(root: Path, operation: CopyOperation) -> Placement:
-    owner = None
-    if operation.owner:
-        user = resolve_user(root, operation.owner)
-        # Without a group, the group's number is the user's (Dockerfile reference, "COPY --chown").
-        owner = (user.uid, user.gid if ":" in operation.owner else user.uid)
-    return Placement(
-        root=root,
-        owner=owner,
-        mode=int(operation.mode, 8) if operation.mode else None,
-        keep_owner=bool(operation.origin),
-    )
+def _owner(root: Path, written: str) -> tuple[int, int]:
+    user = resolve_user(root, written)
+    # Without a group, the group's number is the user's (Dockerfile reference, "COPY --chown").
+    return user.uid, user.gid if ":" in written else user.uid
 
 
 def _unpacked(placement: Placement) -> Placement:

@@ -7,20 +7,21 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from orchestrator.errors import PystackError
-from orchestrator.model.events import Progress, Report
 from orchestrator.state.buildcache import CachedStep
+
+Say = Callable[[str], None]
 
 
 class _Flight:
     def __init__(self) -> None:
         self.ended = anyio.Event()
-        self.reports: list[Report] = []
+        self.listeners: list[Say] = []
         self.result: CachedStep | None = None
         self.error: PystackError | None = None
 
-    def report(self, progress: Progress) -> None:
-        for report in self.reports:
-            report(progress)
+    def say(self, line: str) -> None:
+        for listener in self.listeners:
+            listener(line)
 
 
 class Flights:
@@ -30,18 +31,18 @@ class Flights:
         self._flights: dict[str, _Flight] = {}
 
     async def share(
-        self, key: str, execute: Callable[[Report], Awaitable[CachedStep]], report: Report
+        self, key: str, execute: Callable[[Say], Awaitable[CachedStep]], say: Say
     ) -> CachedStep:
-        """The step, executed here or by whoever came first; all of them see its output.
+        """The step, executed here or by whoever came first; all of them are told its output.
 
         Raises: what execute raises. Where the first one is cancelled, the next takes over.
         """
         while (flight := self._flights.get(key)) is not None:
-            flight.reports.append(report)
+            flight.listeners.append(say)
             try:
                 await flight.ended.wait()
             finally:
-                flight.reports.remove(report)
+                flight.listeners.remove(say)
             if flight.result is not None:
                 return flight.result
             if (error := flight.error) is not None:
@@ -49,9 +50,9 @@ class Flights:
                     error.message, code=error.code, about=error.about, hint=error.hint
                 )
         flight = self._flights[key] = _Flight()
-        flight.reports.append(report)
+        flight.listeners.append(say)
         try:
-            flight.result = await execute(flight.report)
+            flight.result = await execute(flight.say)
         except PystackError as error:
             flight.error = error
             raise

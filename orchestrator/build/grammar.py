@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.build.instructions import (
@@ -33,6 +33,7 @@ from orchestrator.build.instructions import (
 )
 from orchestrator.build.mountflag import read_mount
 from orchestrator.build.parser import Dockerfile, Heredoc, Statement, parse
+from orchestrator.build.remote import is_remote
 from orchestrator.build.words import split_words, unquote
 from orchestrator.model.container import Healthcheck
 
@@ -44,7 +45,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 def read_instructions(dockerfile: Dockerfile) -> tuple[Instruction, ...]:
     """The instructions of a parsed Dockerfile.
 
-    Raises: InvalidInput: a keyword, flag or argument is wrong, or not supported yet.
+    Raises: InvalidInput: a keyword, flag or argument is wrong, or not supported.
     Source: Dockerfile reference.
     """
     return tuple(read_instruction(s, dockerfile.escape) for s in dockerfile.statements)
@@ -93,7 +94,7 @@ def _from(statement: Statement, escape: str) -> From:
         text=statement.text,
         image=words[0],
         name=name,
-        platform=flags.get("platform", ""),
+        platform=_last(flags, "platform"),
     )
 
 
@@ -138,14 +139,23 @@ def _run(statement: Statement, _escape: str) -> Run:
         if flag.startswith("--mount=")
     )
     others = tuple(f for f in statement.flags if not f.startswith("--mount="))
-    flags = _flags(replace(statement, flags=others), ("network", "security"))
-    network = flags.get("network", "default")
+    flags = _flags(replace(statement, flags=others), ("mount", "network", "security", "device"))
+    if "mount" in flags:
+        raise statement.where.invalid("--mount needs a value", "write --mount=type=…,target=…")
+    network = _last(flags, "network", "default")
     if network not in ("default", "none", "host"):
         raise statement.where.invalid(
             f"--network={network}: no such network", "use default, none or host"
         )
-    if flags.get("security", "sandbox") != "sandbox":
-        raise statement.where.unsupported(f"RUN --security={flags['security']}", "build without it")
+    security = _last(flags, "security", "sandbox")
+    if security not in ("sandbox", "insecure"):
+        raise statement.where.invalid(f"--security={security}: use sandbox")
+    if security == "insecure":
+        raise statement.where.unsupported(
+            "RUN --security=insecure", "builds run confined; do what needs more in a container"
+        )
+    if "device" in flags:
+        raise statement.where.unsupported("RUN --device", "build without the device")
     return Run(
         where=statement.where,
         text=statement.text,
@@ -157,27 +167,35 @@ def _run(statement: Statement, _escape: str) -> Run:
 
 
 def _copy(statement: Statement, escape: str) -> Copy:
-    flags = _flags(statement, ("from", "chown", "chmod", "link"))
-    _true_or_false(statement, "link", flags.get("link", "true"))
-    if "from" in flags and statement.heredocs:
+    flags = _flags(
+        statement, ("from", "chown", "chmod", "link", "parents", "exclude"), several=("exclude",)
+    )
+    origin = _last(flags, "from")
+    if origin and statement.heredocs:
         raise statement.where.invalid("a here-document cannot be copied --from elsewhere")
-    return _transfer(statement, flags, escape, unpack=False)
+    if "$" in origin:
+        raise statement.where.invalid(
+            f"--from={origin}: variables mean nothing here",
+            "begin a stage with FROM, which takes ARGs from before the first one, and name it",
+        )
+    return _transfer(statement, flags, escape)
 
 
 def _add(statement: Statement, escape: str) -> Copy:
-    flags = _flags(statement, ("chown", "chmod", "link"))
-    _true_or_false(statement, "link", flags.get("link", "true"))
-    copy = _transfer(statement, flags, escape, unpack=True)
-    for source in copy.sources:
-        if re.match(r"(https?|ssh)://|git@", source):
-            raise statement.where.unsupported(
-                f"ADD of a remote source ({source})",
-                "fetch it with RUN, or beforehand, and COPY it",
-            )
-    return copy
+    known = ("chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack")
+    flags = _flags(statement, known, several=("exclude",))
+    copy = _transfer(statement, flags, escape)
+    remote = [source for source in copy.sources if is_remote(source)]
+    if copy.checksum and (len(remote) != 1 or len(copy.sources) != 1):
+        raise statement.where.invalid("--checksum takes exactly one source, and a remote one")
+    return replace(
+        copy,
+        add=True,
+        unpack=_boolean(statement, flags, "unpack") if "unpack" in flags else None,
+    )
 
 
-def _transfer(statement: Statement, flags: Mapping[str, str], escape: str, unpack: bool) -> Copy:
+def _transfer(statement: Statement, flags: Mapping[str, Sequence[str]], escape: str) -> Copy:
     words = _json_words(statement.rest)
     if words is None:
         words = split_words(statement.rest, escape)
@@ -190,10 +208,14 @@ def _transfer(statement: Statement, flags: Mapping[str, str], escape: str, unpac
         sources=tuple(word for word in words[:-1] if word not in documents),
         destination=words[-1],
         heredocs=statement.heredocs,
-        origin=flags.get("from", ""),
-        owner=flags.get("chown", ""),
-        mode=flags.get("chmod", ""),
-        unpack=unpack,
+        origin=_last(flags, "from"),
+        owner=_last(flags, "chown"),
+        mode=_last(flags, "chmod"),
+        link=_boolean(statement, flags, "link"),
+        parents=_boolean(statement, flags, "parents"),
+        exclude=tuple(flags.get("exclude", ())),
+        checksum=_last(flags, "checksum"),
+        keep_git_dir=_boolean(statement, flags, "keep-git-dir"),
     )
 
 
@@ -243,10 +265,10 @@ def _health(statement: Statement, escape: str) -> Health:
     words = _json_words(rest[0])
     test = ("CMD-SHELL", rest[0]) if words is None else ("CMD", *words)
     usual = Healthcheck()
-    retries = flags.get("retries", str(usual.retries))
+    retries = _last(flags, "retries", str(usual.retries))
     if not retries.isdecimal():
         raise statement.where.invalid(f"--retries={retries}: expected a whole number")
-    durations = {name: _duration(statement, name, flags.get(name, "0s")) for name in names[:-1]}
+    durations = {name: _duration(statement, name, _last(flags, name, "0s")) for name in names[:-1]}
     check = Healthcheck(
         test=test,
         interval_s=durations["interval"] or usual.interval_s,
@@ -311,35 +333,35 @@ def _json_words(text: str) -> list[str] | None:
     return words if all(isinstance(word, str) for word in words) else None
 
 
-def _flags(statement: Statement, known: tuple[str, ...]) -> dict[str, str]:
-    values: dict[str, str] = {}
+def _flags(
+    statement: Statement, known: tuple[str, ...], several: tuple[str, ...] = ()
+) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
     for flag in statement.flags:
         name, equals, value = flag.removeprefix("--").partition("=")
-        if name in _LATER.get(statement.keyword, ()):
-            raise statement.where.unsupported(
-                f"{statement.keyword} --{name}", "write the instruction without it"
-            )
         if name not in known:
             raise statement.where.invalid(
                 f"{statement.keyword} has no flag --{name}",
-                f"known are {', '.join('--' + flag for flag in known)}",
+                f"known are {', '.join('--' + flag for flag in known)}"
+                if known
+                else "leave it out",
             )
-        if name in values:
+        if name in values and name not in several:
             raise statement.where.invalid(f"--{name} is given twice")
-        values[name] = value if equals else "true"
+        values.setdefault(name, []).append(value if equals else "true")
     return values
 
 
-def _true_or_false(statement: Statement, name: str, value: str) -> None:
-    if value not in ("true", "false"):
+def _last(flags: Mapping[str, Sequence[str]], name: str, default: str = "") -> str:
+    return flags[name][-1] if name in flags else default
+
+
+def _boolean(statement: Statement, flags: Mapping[str, Sequence[str]], name: str) -> bool:
+    value = _last(flags, name, "false").lower()
+    if value not in ("true", "false", "1", "0"):
         raise statement.where.invalid(f"--{name}={value}: expected true or false")
+    return value in ("true", "1")
 
-
-_LATER: Mapping[str, tuple[str, ...]] = {
-    "COPY": ("parents", "exclude"),
-    "ADD": ("checksum", "keep-git-dir", "exclude", "unpack"),
-    "RUN": ("device",),
-}
 
 _READERS: Mapping[str, Callable[[Statement, str], Instruction]] = {
     "ADD": _add,

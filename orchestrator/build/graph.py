@@ -5,8 +5,8 @@ Pure: base images are names here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.build.expand import BadExpansionError, expand
 from orchestrator.build.instructions import Arg, Copy, From, Instruction, Run
@@ -17,7 +17,8 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage: `base` is an image's name, or "" where `base_stage` or nothing is its start."""
+    """One stage: `base` is the name of an image or of a named context, or "" where `base_stage` or
+    nothing is its start. `platform` is what it is for, "" where that is its base's."""
 
     index: int
     name: str
@@ -26,24 +27,27 @@ class Stage:
     base_stage: int | None
     instructions: tuple[Instruction, ...]
     needs: tuple[int, ...] = ()
+    platform: str = ""
 
     @property
     def label(self) -> str:
         """How messages call the stage."""
-        return self.name or f"stage {self.index}"
+        return self.name or f"stage-{self.index}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The stages that the target needs, by index, and the arguments from before the first FROM."""
+    """Every stage by index, those that the target needs, and the arguments from before the first
+    FROM."""
 
     stages: Mapping[int, Stage]
     names: Mapping[str, int]
     target: int
+    needed: frozenset[int]
     global_args: Mapping[str, str]
 
     def stage_named(self, text: str) -> int | None:
-        """The index of the stage that `--from=text` means; None where it means an image."""
+        """The index of the stage that `--from=text` means; None where it means something else."""
         index = self.names.get(text.lower())
         if index is None and text.isdecimal():
             index = int(text)
@@ -57,8 +61,10 @@ def build_graph(
     build_args: Mapping[str, str],
     platform_args: Mapping[str, str],
     escape: str = "\\",
+    contexts: Collection[str] = (),
 ) -> Graph:
-    """The stages needed for target ("" is the last one).
+    """The stages, and which are needed for target ("" is the last one). A named context goes
+    before a stage or an image of its name.
 
     Raises: InvalidInput: no FROM, an instruction before it, an unknown target, a later stage named.
     Source: Dockerfile reference, "FROM", "Understand how ARG and FROM interact".
@@ -66,12 +72,15 @@ def build_graph(
     global_args = dict(platform_args)
     stages: list[Stage] = []
     names: dict[str, int] = {}
+    targets: dict[str, int] = {}
     for instruction in instructions:
         if isinstance(instruction, From):
             stage = _begin(instruction, len(stages), names, global_args, escape)
             stages.append(stage)
             if stage.name:
-                names[stage.name] = stage.index
+                targets[stage.name] = stage.index
+                if stage.name not in contexts:
+                    names[stage.name] = stage.index
         elif stages:
             stages[-1] = _with(stages[-1], instruction, names)
         elif isinstance(instruction, Arg):
@@ -84,12 +93,13 @@ def build_graph(
             code="dockerfile-invalid",
             hint="begin it with FROM and an image, or FROM scratch",
         )
-    index = _target(target, stages, names)
+    index = _target(target, stages, targets)
     needed = _closure(index, stages)
     return Graph(
-        stages={stage.index: stage for stage in stages if stage.index in needed},
+        stages={stage.index: stage for stage in stages},
         names=names,
         target=index,
+        needed=frozenset(needed),
         global_args=global_args,
     )
 
@@ -106,9 +116,6 @@ def _begin(
         raise start.where.invalid(
             f"FROM {start.image}: the name is empty", "give the argument a default before FROM"
         )
-    mine = args["TARGETPLATFORM"]
-    if platform and not _same_platform(platform, mine):
-        raise start.where.unsupported(f"--platform={platform}", f"this machine builds {mine}")
     base_stage = names.get(image.lower())
     outside = base_stage is None and image != SCRATCH
     return Stage(
@@ -119,16 +126,8 @@ def _begin(
         base_stage=base_stage,
         instructions=(),
         needs=() if base_stage is None else (base_stage,),
+        platform=platform,
     )
-
-
-def _same_platform(platform: str, mine: str) -> bool:
-    parts = platform.lower().split("/")
-    if len(parts) == 1:
-        parts = [parts[0], mine.split("/")[1]] if parts[0] == "linux" else ["linux", parts[0]]
-    aliases = {"x86_64": "amd64", "aarch64": "arm64"}
-    parts[1] = aliases.get(parts[1], parts[1])
-    return parts[:2] == mine.split("/")[:2]
 
 
 def _with(stage: Stage, instruction: Instruction, names: Mapping[str, int]) -> Stage:
@@ -141,12 +140,8 @@ def _with(stage: Stage, instruction: Instruction, names: Mapping[str, int]) -> S
             raise instruction.where.invalid(f"--from={origin}: a stage cannot copy from itself")
         elif origin.isdecimal():
             raise instruction.where.invalid(f"--from={origin}: there is no such stage before this")
-    return Stage(
-        index=stage.index,
-        name=stage.name,
-        start=stage.start,
-        base=stage.base,
-        base_stage=stage.base_stage,
+    return replace(
+        stage,
         instructions=(*stage.instructions, instruction),
         needs=tuple(sorted(needs)),
     )

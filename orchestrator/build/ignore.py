@@ -17,18 +17,42 @@ class _Rule:
     literal: str  # what the pattern begins with, up to its first wildcard
 
 
+Matched = tuple[bool, ...]
+"""Which rules match a directory or one above it, in the rules' order."""
+
+
 class IgnoreRules:
     """The rules in their order: the last one that matches a path, or a directory above it, wins."""
 
     def __init__(self, patterns: list[str]) -> None:
         self._rules = [rule for rule in map(_rule, patterns) if rule is not None]
+        self.nothing: Matched = (False,) * len(self._rules)
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
 
     def excludes(self, path: str) -> bool:
         """Whether path (relative to the context, with slashes) is hidden from the build."""
-        parts = path.split("/")
-        prefixes = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-        for rule in reversed(self._rules):
-            if any(rule.regex.fullmatch(prefix) for prefix in prefixes):
+        above, _, _ = path.rpartition("/")
+        matched = self.nothing
+        at = ""
+        for part in above.split("/") if above else ():
+            at = f"{at}/{part}" if at else part
+            matched = self.matched(at, matched)
+        return self.hides(path, matched)
+
+    def matched(self, path: str, above: Matched) -> Matched:
+        """The rules that match path, given those that match the directory it is in."""
+        return tuple(
+            known or rule.regex.fullmatch(path) is not None
+            for rule, known in zip(self._rules, above, strict=True)
+        )
+
+    def hides(self, path: str, above: Matched) -> bool:
+        """As `excludes`, given the rules that match the directory that path is in."""
+        for index in range(len(self._rules) - 1, -1, -1):
+            rule = self._rules[index]
+            if above[index] or rule.regex.fullmatch(path) is not None:
                 return not rule.exception
         return False
 

@@ -9,7 +9,7 @@ from orchestrator.build.parser import Heredoc
 from orchestrator.build.problems import Where
 from orchestrator.model.container import Healthcheck
 
-MountType = Literal["bind", "cache", "tmpfs"]
+MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]
 
 
@@ -23,13 +23,19 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMount:
-    """`RUN --mount`; `source` is a path in the context, or in the stage or image `origin`."""
+    """`RUN --mount`; `source` is a path in the context, or in the stage, image or context `origin`.
+
+    `id` names a cache, a secret or an agent; `variable` is the environment variable that a secret
+    is put into, besides a file at `target` where there is one.
+    """
 
     kind: MountType
     target: str
     source: str = ""
     origin: str = ""
-    cache_id: str = ""
+    id: str = ""
+    variable: str = ""
+    required: bool = False
     sharing: Sharing = "shared"
     read_only: bool = False
     user_id: int = 0
@@ -80,7 +86,8 @@ class Run(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy(Instruction):
-    """COPY and ADD; `unpack` says that local archives are to be unpacked, as ADD does."""
+    """COPY and ADD. `add` is for the latter, which takes remote sources too; `unpack` says whether
+    archives are to be unpacked: None is ADD's habit, local ones only."""
 
     sources: tuple[str, ...]
     destination: str
@@ -88,7 +95,13 @@ class Copy(Instruction):
     origin: str = ""
     owner: str = ""
     mode: str = ""
-    unpack: bool = False
+    link: bool = False
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+    add: bool = False
+    unpack: bool | None = None
+    checksum: str = ""
+    keep_git_dir: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,9 +39,12 @@ class RunOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOperation:
-    """Files to put into the stage's root, from the context or from `origin` (a stage or image).
+    """Files to put into the stage's root, from the context or from `origin` (a stage, image or
+    named context).
 
-    `destination` is absolute; it ends in a slash where it must be a directory. `mode` is octal.
+    `destination` is absolute; it ends in a slash where it must be a directory. `mode` is octal or
+    symbolic. `remote` says that sources that look like URLs are ones; `unpack` is None where local
+    archives are to be unpacked and remote ones are not.
     """
 
     where: Where
@@ -52,7 +55,13 @@ class CopyOperation:
     origin: str = ""
     owner: str = ""
     mode: str = ""
-    unpack: bool = False
+    link: bool = False
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+    remote: bool = False
+    unpack: bool | None = False
+    checksum: str = ""
+    keep_git_dir: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

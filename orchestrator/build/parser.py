@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.build.problems import Where
 from orchestrator.build.words import split_words, unquote
 
 _DIRECTIVE = re.compile(r"^#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
 _DIRECTIVES = ("syntax", "escape", "check")
+_FRONTENDS = re.compile(
+    r"(?:docker\.io/|index\.docker\.io/)?docker/dockerfile(?:-upstream)?(?::(?P<tag>[\w.-]+))?"
+    r"(?:@sha256:[0-9a-f]{64})?"
+)
+_FRONTEND_TAG = re.compile(r"(?:1(?:\.\d+){0,2}(?:-labs)?|latest|labs|master|master-labs)")
 _HEREDOC = re.compile(r"^\d*<<(-?)([^<]+)$")
 _HEREDOC_KEYWORDS = ("RUN", "COPY", "ADD")
 _FLAGGED = ("FROM", "RUN", "COPY", "ADD", "HEALTHCHECK")
@@ -44,6 +49,7 @@ class Statement:
     """One instruction: its keyword in capitals, `--flags` as written, and the rest of its line.
 
     `text` is the whole logical line, continuations joined; `where` is its first physical line.
+    `written` is the keyword as it stands there; `gaps` says that an empty line continues a line.
     """
 
     keyword: str
@@ -52,6 +58,8 @@ class Statement:
     heredocs: tuple[Heredoc, ...] = ()
     where: Where
     text: str
+    written: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,8 @@ class Dockerfile:
 def parse(text: str, name: str = "Dockerfile", first_line: int = 1) -> Dockerfile:
     """The statements of a Dockerfile, in order.
 
-    Raises: InvalidInput: a directive is wrong, or a here-document has no end.
+    Raises: InvalidInput: a directive is wrong or names a syntax that is not Docker's, or a
+    here-document has no end.
     Source: Dockerfile reference, "Format", "Parser directives", "Here-Documents".
     """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
@@ -79,9 +88,12 @@ def parse(text: str, name: str = "Dockerfile", first_line: int = 1) -> Dockerfil
         line = source.next_line()
         if not line.strip() or _is_comment(line):
             continue
-        logical = source.with_continuations(line.lstrip())
+        first = source.position - 1
+        logical, gaps = source.with_continuations(line.lstrip())
         if logical.strip():
-            statements.append(_statement(logical, where, source))
+            statement = _statement(logical, where, source)
+            place = replace(where, source=source.since(first))
+            statements.append(replace(statement, where=place, gaps=gaps))
     return Dockerfile(
         name=name, escape=source.escape, directives=directives, statements=tuple(statements)
     )
@@ -105,9 +117,15 @@ class _Source:
         self.position += 1
         return self._lines[self.position - 1]
 
-    def with_continuations(self, line: str) -> str:
-        """The logical line that begins with line; comments and empty lines in it are left out."""
+    def since(self, first: int) -> str:
+        """The lines from index first on that have been read."""
+        return "\n".join(self._lines[first : self.position])
+
+    def with_continuations(self, line: str) -> tuple[str, bool]:
+        """The logical line that begins with line, and whether empty lines are in it; comments and
+        empty lines are left out."""
         parts: list[str] = []
+        gaps = False
         while (match := self._continued.match(line)) is not None:
             parts.append(match[1])
             line = ""
@@ -115,24 +133,39 @@ class _Source:
                 line = self.next_line()
                 if line.strip() and not _is_comment(line):
                     break
+                gaps = gaps or not line.strip()
                 line = ""
-        return "".join([*parts, line]).rstrip()
+        return "".join([*parts, line]).rstrip(), gaps and bool(line)
 
 
 def _directives(lines: list[str], name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
+        if number == 1 and line.startswith("#!"):
+            continue
         match = _DIRECTIVE.match(line.strip())
         if match is None or match[1].lower() not in _DIRECTIVES:
             break
         key, value = match[1].lower(), match[2]
-        where = Where(name, number)
+        where = Where(name, number, line)
         if key in found:
             raise where.invalid(f"the directive {key} is given twice")
         if key == "escape" and value not in ("\\", "`"):
             raise where.invalid(f"the escape character must be \\ or `, not {value}")
+        if key == "syntax" and not _known_frontend(value):
+            raise where.unsupported(
+                f"the syntax {value}", "use syntax=docker/dockerfile:1, or leave the line out"
+            )
         found[key] = value
     return found
+
+
+def _known_frontend(name: str) -> bool:
+    """Whether a syntax directive means what is understood here: Docker's own, version 1."""
+    match = _FRONTENDS.fullmatch(name)
+    return match is not None and (
+        match["tag"] is None or bool(_FRONTEND_TAG.fullmatch(match["tag"]))
+    )
 
 
 def _is_comment(line: str) -> bool:
@@ -140,8 +173,8 @@ def _is_comment(line: str) -> bool:
 
 
 def _statement(logical: str, where: Where, source: _Source) -> Statement:
-    keyword, *tail = logical.split(maxsplit=1)
-    keyword, rest = keyword.upper(), tail[0] if tail else ""
+    written, *tail = logical.split(maxsplit=1)
+    keyword, rest = written.upper(), tail[0] if tail else ""
     flags: list[str] = []
     if keyword in _FLAGGED:
         flags, rest = _flags(rest, source.escape)
@@ -157,6 +190,7 @@ def _statement(logical: str, where: Where, source: _Source) -> Statement:
         heredocs=tuple(heredocs),
         where=where,
         text=logical.strip(),
+        written=written,
     )
 
 

@@ -1,141 +1,182 @@
-"""What `RUN --mount` asks for, made ready: bind mounts of files to build from, caches, tmpfs."""
+"""What `RUN --mount` asks for, made ready: files to build from, caches, tmpfs, secrets, agents."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import anyio
 from anyio import to_thread
 
 from orchestrator.aio.rooted import real_path
+from orchestrator.build.cachemounts import CacheDirectories, Fill
+from orchestrator.build.grants import Grants, relayed, write_secret
 from orchestrator.build.instructions import RunMount
 from orchestrator.build.operations import RunOperation
+from orchestrator.build.origins import Origin, OriginSource
 from orchestrator.build.selection import Selection, select_all
 from orchestrator.build.transfer import Placement, place
 from orchestrator.build.tree import Tree
 from orchestrator.build.workspace import Workspaces
+from orchestrator.images.layers import single_errors
 from orchestrator.model.container import Mount
-from orchestrator.model.image import Layer
-
-Origin = Callable[[str], Awaitable[Sequence[Layer]]]
 
 
-class CacheDirectories:
-    """The directories of cache mounts, by id; one object for all builds of an engine."""
+@dataclass(slots=True)
+class Ready:
+    """The mounts, each with the path on this machine that it shows, and what the process is told
+    in its environment besides."""
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
-        self._locks: dict[str, anyio.Lock] = {}
-
-    @asynccontextmanager
-    async def open(self, mount: RunMount) -> AsyncGenerator[Path]:
-        """The cache's directory. A `locked` or `private` one is this block's alone: a second
-        writer waits, where Docker gives it a second directory for `private`."""
-        name = hashlib.sha256((mount.cache_id or mount.target).encode()).hexdigest()[:32]
-        path = self._place / name
-        await to_thread.run_sync(_make_cache, path, mount)
-        if mount.sharing == "shared":
-            yield path
-            return
-        async with self._locks.setdefault(name, anyio.Lock()):
-            yield path
-
-    async def clear(self) -> None:
-        """Nothing, once no cache has content."""
-        await to_thread.run_sync(_empty, self._place)
-
-
-def _empty(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-
-
-def _make_cache(path: Path, mount: RunMount) -> None:
-    if path.is_dir():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(exist_ok=True)
-    os.chown(path, mount.user_id, mount.group_id)
-    path.chmod(mount.mode)
+    mounts: list[tuple[Mount, str]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 class RunMounts:
     """The mounts of one build's RUN operations."""
 
     def __init__(
-        self, tree: Tree, caches: CacheDirectories, workspaces: Workspaces, origin: Origin
+        self,
+        tree: Tree,
+        caches: CacheDirectories,
+        workspaces: Workspaces,
+        origin: OriginSource,
+        grants: Grants,
     ) -> None:
         self._tree = tree
         self._caches = caches
         self._workspaces = workspaces
         self._origin = origin
+        self._grants = grants
 
     async def contents(self, operation: RunOperation) -> list[str]:
         """The digests of all that the operation's bind mounts show.
 
-        Raises: InvalidInput: the context has no such path.
+        Raises: InvalidInput: there is no such path; a secret or an agent that it needs is missing.
         """
         digests: list[str] = []
         for mount in operation.mounts:
-            if mount.kind == "bind" and mount.origin:
-                layers = await self._origin(mount.origin)
-                digests.append(layers[-1].chain_id if layers else "")
+            if mount.kind == "secret":
+                await to_thread.run_sync(self._grants.secret, mount, operation.where)
+            elif mount.kind == "ssh":
+                self._grants.agent(mount, operation.where)
             elif mount.kind == "bind":
-                selection = await to_thread.run_sync(self._selected, operation, mount)
-                digests.append(await to_thread.run_sync(selection.digest, False))
+                origin = await self._origin(mount.origin) if mount.origin else None
+                if origin is not None and origin.tree is None:
+                    digests.append(origin.top)
+                else:
+                    tree = self._tree if origin is None or origin.tree is None else origin.tree
+                    selection = await to_thread.run_sync(_selected, operation, mount, tree)
+                    digests.append(await to_thread.run_sync(selection.digest, False))
+            elif mount.kind == "cache" and mount.origin:
+                await self._origin(mount.origin)
         return digests
 
     @asynccontextmanager
-    async def ready(self, operation: RunOperation) -> AsyncGenerator[list[tuple[Mount, str]]]:
-        """Each mount with the path on this machine that it shows, while the block lasts."""
-        async with AsyncExitStack() as stack:
-            found: list[tuple[Mount, str]] = []
-            for mount in operation.mounts:
-                source = ""
-                if mount.kind == "cache":
-                    source = str(await stack.enter_async_context(self._caches.open(mount)))
-                elif mount.kind == "bind":
-                    source = str(await self._bind_source(operation, mount, stack))
-                found.append((_mount(mount), source))
-            yield found
+    async def ready(self, operation: RunOperation) -> AsyncGenerator[Ready]:
+        """All of the operation's mounts while the block lasts."""
+        with single_errors():
+            async with AsyncExitStack() as stack:
+                found = Ready()
+                for mount in operation.mounts:
+                    await self._add(found, operation, mount, stack)
+                yield found
+
+    async def _add(
+        self, found: Ready, operation: RunOperation, mount: RunMount, stack: AsyncExitStack
+    ) -> None:
+        match mount.kind:
+            case "tmpfs":
+                found.mounts.append((_mount(mount), ""))
+            case "cache":
+                fill: Fill | None = None
+                if mount.origin:
+                    fill = partial(self._fill, operation, mount, await self._origin(mount.origin))
+                path = await stack.enter_async_context(self._caches.open(mount, fill))
+                if mount.source and not mount.origin:
+                    raise operation.where.invalid("a cache mount has a source only with from=")
+                found.mounts.append((_mount(mount), str(path)))
+            case "bind":
+                source = await self._bind_source(operation, mount, stack)
+                found.mounts.append((_mount(mount), str(source)))
+            case "secret":
+                await self._secret(found, operation, mount, stack)
+            case "ssh":
+                agent = self._grants.agent(mount, operation.where)
+                if agent:
+                    place = await stack.enter_async_context(self._workspaces.private())
+                    path = await stack.enter_async_context(relayed(agent, place, mount))
+                    found.mounts.append((_mount(mount), str(path)))
+                    found.environment.setdefault("SSH_AUTH_SOCK", mount.target)
+
+    async def _secret(
+        self, found: Ready, operation: RunOperation, mount: RunMount, stack: AsyncExitStack
+    ) -> None:
+        data = await to_thread.run_sync(self._grants.secret, mount, operation.where)
+        if data is None:
+            return
+        if mount.variable:
+            found.environment[mount.variable] = data.decode("utf-8", "surrogateescape")
+        if mount.target:
+            place = await stack.enter_async_context(self._workspaces.private())
+            await to_thread.run_sync(write_secret, place / "secret", data, mount)
+            found.mounts.append((_mount(mount), str(place / "secret")))
+
+    async def _fill(
+        self, operation: RunOperation, mount: RunMount, origin: Origin, directory: Path
+    ) -> None:
+        async with self._tree_of(origin) as tree:
+            selection = await to_thread.run_sync(_selected, operation, mount, tree)
+            placement = Placement(root=directory, keep_owner=True)
+            await to_thread.run_sync(place, selection, "/", placement)
+
+    @asynccontextmanager
+    async def _tree_of(self, origin: Origin) -> AsyncGenerator[Tree]:
+        if origin.tree is not None:
+            yield origin.tree
+            return
+        async with self._workspaces.scratch(origin.layers) as root:
+            yield Tree(root)
 
     async def _bind_source(
         self, operation: RunOperation, mount: RunMount, stack: AsyncExitStack
     ) -> Path:
+        tree = self._tree
         if mount.origin:
-            layers = await self._origin(mount.origin)
-            root = await stack.enter_async_context(self._workspaces.scratch(layers))
-            try:
-                return await to_thread.run_sync(real_path, root, mount.source or "/")
-            except OSError:
-                raise operation.where.invalid(
-                    f"{mount.source}: not found in {mount.origin}"
-                ) from None
+            origin = await self._origin(mount.origin)
+            if origin.tree is None:
+                root = await stack.enter_async_context(self._workspaces.scratch(origin.layers))
+                try:
+                    return await to_thread.run_sync(real_path, root, mount.source or "/")
+                except OSError:
+                    raise operation.where.invalid(
+                        f"{mount.source}: not found in {mount.origin}"
+                    ) from None
+            tree = origin.tree
         # A copy: what .dockerignore hides stays hidden, and nothing is written to the context.
-        selection = await to_thread.run_sync(self._selected, operation, mount)
+        selection = await to_thread.run_sync(_selected, operation, mount, tree)
         copy = await stack.enter_async_context(self._workspaces.directory())
         await to_thread.run_sync(place, selection, "/", Placement(root=copy))
         first = selection.items[0]
         return copy if first.entry.kind == "directory" else copy / first.name
 
-    def _selected(self, operation: RunOperation, mount: RunMount) -> Selection:
-        selection = select_all(self._tree, mount.source)
-        if selection is None:
-            raise operation.where.invalid(
-                f"{mount.source}: not found in the context",
-                "check the path, and that .dockerignore does not exclude it",
-            )
-        return selection
+
+def _selected(operation: RunOperation, mount: RunMount, tree: Tree) -> Selection:
+    selection = select_all(tree, mount.source)
+    if selection is None:
+        raise operation.where.invalid(
+            f"{mount.source}: not found in {mount.origin or 'the context'}",
+            "check the path, and that .dockerignore does not exclude it",
+        )
+    return selection
 
 
 def _mount(mount: RunMount) -> Mount:
     return Mount(
         kind="tmpfs" if mount.kind == "tmpfs" else "bind",
         target=mount.target,
-        read_only=mount.read_only,
+        read_only=mount.read_only or mount.kind == "secret",
         tmpfs_size_bytes=mount.size_bytes,
+        recursive="disabled",
     )

@@ -13,10 +13,12 @@ from anyio import to_thread
 
 from orchestrator.build.operations import RunOperation
 from orchestrator.build.output import Lines
+from orchestrator.build.runmounts import Ready
 from orchestrator.build.stubs import note_stubs
 from orchestrator.build.transfer import make_directory
 from orchestrator.build.workspace import Workspace
-from orchestrator.model.container import ContainerSpec, Mount
+from orchestrator.errors import Failed
+from orchestrator.model.container import ContainerSpec, Mount, Resources, Ulimit
 from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
 from orchestrator.runtime.attach import attach
@@ -54,6 +56,8 @@ class Sandbox:
     network: str = ""
     extra_hosts: tuple[str, ...] = ()
     shm_size_bytes: int = 64 << 20
+    ulimits: tuple[Ulimit, ...] = ()
+    foreign: str = ""  # the stage's platform, where it is not this machine's
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Runner:
         self,
         workspace: Workspace,
         operation: RunOperation,
-        mounts: Sequence[tuple[Mount, str]],
+        ready: Ready,
         sandbox: Sandbox,
         emit: Callable[[str], None],
     ) -> Ended:
@@ -84,7 +88,7 @@ class Runner:
 
         Raises: Failed: it cannot be started. A cancelled run is killed.
         """
-        container = await self._network.leased(_container(workspace, operation, sandbox))
+        container = await self._network.leased(_container(workspace, operation, ready, sandbox))
         bundle = Bundle(
             id=workspace.id,
             path=workspace.place / "bundle",
@@ -97,9 +101,13 @@ class Runner:
             files = workspace.place / "files"
             await self._network.write_files(files, container)
             await to_thread.run_sync(
-                self._prepare, workspace, operation, container, mounts, files, bundle
+                self._prepare, workspace, operation, container, ready.mounts, files, bundle
             )
             return await self._process(container, bundle, emit)
+        except Failed as error:
+            if sandbox.foreign and "exec format" in error.message.lower():
+                raise _foreign(operation, sandbox.foreign) from error
+            raise
         finally:
             with anyio.move_on_after(_UNDO_S, shield=True):
                 await self._network.withdraw(container)
@@ -143,7 +151,8 @@ class Runner:
             script.write_text(operation.script.content, errors="surrogateescape")
             script.chmod(0o755)
             target = f"/dev/pipes/{operation.script.name}"
-            mounts = [*mounts, (Mount(kind="bind", target=target, read_only=True), str(script))]
+            mount = Mount(kind="bind", target=target, read_only=True, recursive="disabled")
+            mounts = [*mounts, (mount, str(script))]
         mode = container.spec.network_mode
         config: dict[str, Any] = oci_config(
             container,
@@ -161,19 +170,35 @@ class Runner:
         write_bundle(bundle, config)
 
 
-def _container(workspace: Workspace, operation: RunOperation, sandbox: Sandbox) -> Container:
+def _foreign(operation: RunOperation, platform: str) -> Failed:
+    return Failed(
+        f"{operation.where}: {operation.text}: this machine cannot run programs for {platform}",
+        code="platform-not-runnable",
+        about=platform,
+        hint="run it in a stage with FROM --platform=$BUILDPLATFORM, or install qemu-user-static",
+    )
+
+
+def _container(
+    workspace: Workspace, operation: RunOperation, ready: Ready, sandbox: Sandbox
+) -> Container:
     pairs = (entry.partition("=") for entry in operation.environment)
     network = operation.network if operation.network != "default" else sandbox.network
     spec = ContainerSpec(
         image="",
         entrypoint=(),
         command=operation.arguments,
-        environment={**operation.proxies, **{name: value for name, _, value in pairs}},
+        environment={
+            **operation.proxies,
+            **{name: value for name, _, value in pairs},
+            **ready.environment,
+        },
         user=operation.user,
         working_dir=operation.working_dir,
         hostname=_HOSTNAME,
         network_mode=network,
         extra_hosts=sandbox.extra_hosts,
+        resources=Resources(ulimits=sandbox.ulimits),
     )
     if sandbox.shm_size_bytes:
         spec = replace(spec, shm_size_bytes=sandbox.shm_size_bytes)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from orchestrator.build.archive import is_archive
+from orchestrator.build.ignore import IgnoreRules
 from orchestrator.build.operations import CopyOperation, Document
 from orchestrator.build.tree import Entry, Tree
 from orchestrator.errors import InvalidInput
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """One thing to put in place: below the destination at `name` ("" is the destination itself).
 
     `top` marks a source itself rather than what is below one: a directory that is there already
@@ -28,70 +28,73 @@ class Item:
 
     name: str
     entry: Entry
+    tree: Tree
     top: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Everything that one COPY puts in place, in order."""
+class Source(NamedTuple):
+    """Where one or more sources of an operation are: a tree, and the paths in it. `literal` paths
+    have no wildcards; `unpack` is for archives among them."""
 
     tree: Tree
+    paths: tuple[str, ...]
+    unpack: bool = False
+    literal: bool = False
+
+
+class Selection(NamedTuple):
+    """Everything that one COPY puts in place, in order."""
+
     items: tuple[Item, ...]
-    archives: tuple[Entry, ...] = ()
+    archives: tuple[tuple[Tree, Entry], ...] = ()
     documents: tuple[Document, ...] = ()
 
     def digest(self, owners: bool) -> str:
         """The digest of names, kinds, modes and content, and of the owners where they are kept."""
         sha = hashlib.sha256()
         for item in self.items:
-            for field in _described(self.tree, item.entry, item.name, owners):
-                sha.update(f"{len(field)}:{field}".encode())
-        for archive in self.archives:
-            sha.update(f"archive:{self.tree.digest(archive)}".encode())
+            parts = _described(item, owners)
+            sha.update(
+                "".join([f"{len(part)}:{part}" for part in parts]).encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
+        for tree, archive in self.archives:
+            sha.update(f"archive:{tree.digest(archive)}".encode())
         for document in self.documents:
-            sha.update(f"{len(document.name)}:{document.name}:{document.content}\0".encode())
+            text = f"{len(document.name)}:{document.name}:{document.content}\0"
+            sha.update(text.encode("utf-8", "surrogateescape"))
         return sha.hexdigest()
 
 
-def select(tree: Tree, operation: CopyOperation) -> Selection:
-    """What the operation takes from tree.
+def select(operation: CopyOperation, sources: Sequence[Source]) -> Selection:
+    """What the operation takes.
 
     Raises: InvalidInput: a source is not there; several sources and a destination without slash.
     Source: Dockerfile reference, "COPY".
     """
     items: list[Item] = []
-    archives: list[Entry] = []
-    for source in operation.sources:
-        entries = tree.match(source)
+    archives: list[tuple[Tree, Entry]] = []
+    excluded = IgnoreRules(list(operation.exclude))
+    for source, path in ((one, path) for one in sources for path in one.paths):
+        named = _matches(source, path)
         # A wildcard may match nothing (`yarn.lock*`), as long as something is copied.
-        if not entries and not set(source) & set("*?["):
-            raise _not_found(operation, source)
-        if len(entries) > 1 and not operation.destination.endswith("/"):
+        if not named and (source.literal or not set(path) & set("*?[")):
+            raise _not_found(operation, source.tree, path)
+        if len(named) > 1 and not operation.destination.endswith("/"):
             raise operation.where.invalid(
-                f"{source} matches {len(entries)} files", "end the destination with /"
+                f"{path} matches {len(named)} files", "end the destination with /"
             )
-        for entry in entries:
-            if operation.unpack and _is_archive(tree, entry):
-                archives.append(entry)
+        for name, entry in named:
+            if source.unpack and _is_archive(source.tree, entry):
+                archives.append((source.tree, entry))
+            elif operation.parents:
+                items.extend(_with_parents(source.tree, path, name, entry, excluded))
             else:
-                items.extend(_items(tree, entry, posixpath.basename(entry.path)))
-    if not items and not archives and not operation.documents:
-        raise _not_found(operation, " ".join(operation.sources))
-    return Selection(
-        tree=tree,
-        items=tuple(items),
-        archives=tuple(archives),
-        documents=operation.documents,
-    )
-
-
-def _not_found(operation: CopyOperation, source: str) -> InvalidInput:
-    return operation.where.invalid(
-        f"{source}: not found in {operation.origin or 'the context'}",
-        "check the path"
-        if operation.origin
-        else "check the path, and that .dockerignore does not exclude it",
-    )
+                items.extend(_items(source.tree, entry, posixpath.basename(name), excluded))
+    if not items and not archives and not operation.documents and not excluded:
+        raise _not_found(operation, sources[0].tree, " ".join(operation.sources))
+    return Selection(tuple(items), tuple(archives), operation.documents)
 
 
 def select_all(tree: Tree, source: str) -> Selection | None:
@@ -100,32 +103,97 @@ def select_all(tree: Tree, source: str) -> Selection | None:
     if entry is None:
         return None
     name = posixpath.basename(entry.path)
-    return Selection(tree=tree, items=tuple(_items(tree, entry, name)))
+    return Selection(tuple(_items(tree, entry, name, IgnoreRules([]))))
 
 
-def _items(tree: Tree, entry: Entry, name: str) -> Iterable[Item]:
+def _matches(source: Source, path: str) -> list[tuple[str, Entry]]:
+    if not source.literal:
+        return source.tree.match_named(path)
+    entry = source.tree.find(path)
+    return [] if entry is None else [(path.strip("/"), entry)]
+
+
+def _not_found(operation: CopyOperation, tree: Tree, source: str) -> InvalidInput:
+    where = operation.origin or "the context"
+    if operation.origin or not tree.hides(source):
+        hint = "check the path"
+        if not operation.origin:
+            hint += ", and that .dockerignore does not exclude it"
+        return operation.where.invalid(f"{source}: not found in {where}", hint)
+    return operation.where.invalid(
+        f"{source}: not found in {where}: .dockerignore excludes it",
+        "take it out of .dockerignore, or except it there with !",
+    )
+
+
+def _items(tree: Tree, entry: Entry, name: str, excluded: IgnoreRules) -> Iterable[Item]:
     if entry.kind != "directory":
-        yield Item(name=name, entry=entry, top=True)
+        if not (excluded and (excluded.excludes(name) or excluded.excludes(entry.path))):
+            yield Item(name, entry, tree, True)
         return
     # The content of a directory is copied, not the directory: its name does not arrive.
-    yield Item(name="", entry=entry, top=True)
+    yield Item("", entry, tree, True)
+    for relative, child in _walk(tree, entry, excluded):
+        yield Item(relative, child, tree)
+
+
+def _walk(tree: Tree, entry: Entry, excluded: IgnoreRules) -> Iterator[tuple[str, Entry]]:
+    """As `tree.walk`, without what is excluded by its path from there or from the root."""
+    if not excluded:
+        yield from tree.walk(entry)
+        return
     for relative, child in tree.walk(entry):
-        yield Item(name=relative, entry=child)
+        hidden = excluded.excludes(relative) or excluded.excludes(child.path)
+        # An excluded directory is there for what an exception brings back in it.
+        if not hidden or (
+            child.kind == "directory"
+            and not all(map(excluded.excludes, _below(tree, child, relative)))
+        ):
+            yield relative, child
 
 
-def _described(tree: Tree, entry: Entry, name: str, owners: bool) -> Iterable[str]:
-    yield name
-    yield entry.kind
+def _below(tree: Tree, entry: Entry, relative: str) -> Iterator[str]:
+    return (f"{relative}/{name}" for name, _ in tree.walk(entry))
+
+
+def _with_parents(
+    tree: Tree, written: str, name: str, entry: Entry, excluded: IgnoreRules
+) -> Iterable[Item]:
+    """The entry at its whole path: that after `/./`, where the source has one."""
+    kept = name
+    before, pivot, _ = written.lstrip("/").partition("/./")
+    if pivot:
+        depth = len([part for part in before.split("/") if part not in ("", ".")])
+        kept = "/".join(name.split("/")[depth:])
+    above = kept.split("/")[:-1]
+    top = name[: len(name) - len(kept)].rstrip("/")
+    for depth in range(1, len(above) + 1):
+        relative = "/".join(above[:depth])
+        directory = tree.find(f"{top}/{relative}")
+        if directory is not None:
+            yield Item(relative, directory, tree, True)
+    if excluded and (excluded.excludes(kept) or excluded.excludes(entry.path)):
+        return
+    yield Item(kept, entry, tree, True)
+    if entry.kind == "directory":
+        for relative, child in _walk(tree, entry, excluded):
+            yield Item(f"{kept}/{relative}" if kept else relative, child, tree)
+
+
+def _described(item: Item, owners: bool) -> list[str]:
+    entry = item.entry
+    found = [item.name, entry.kind]
     if entry.kind == "link":
-        yield entry.link
+        found.append(entry.link)
     elif entry.kind == "file":
-        yield tree.digest(entry)
+        found.append(item.tree.digest(entry))
     elif entry.kind == "device":
-        yield f"{stat.S_IFMT(entry.info.st_mode)}:{entry.info.st_rdev}"
+        found.append(f"{stat.S_IFMT(entry.info.st_mode)}:{entry.info.st_rdev}")
     if entry.kind != "link":
-        yield oct(stat.S_IMODE(entry.info.st_mode))
+        found.append(oct(stat.S_IMODE(entry.info.st_mode)))
     if owners:
-        yield f"{entry.info.st_uid}:{entry.info.st_gid}"
+        found.append(f"{entry.info.st_uid}:{entry.info.st_gid}")
+    return found
 
 
 def _is_archive(tree: Tree, entry: Entry) -> bool:

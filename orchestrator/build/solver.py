@@ -13,60 +13,89 @@ from typing import Protocol
 
 import anyio
 from anyio import to_thread
+from anyio.abc import TaskGroup
 
-from orchestrator.build.cache import StepCache
+from orchestrator.build.cache import ImportedSteps, StepCache
 from orchestrator.build.cache_key import step_key
+from orchestrator.build.cachemounts import CacheDirectories
 from orchestrator.build.evaluate import DEFAULT_PATH, Scope, StageState, advance
 from orchestrator.build.execute import Executor
 from orchestrator.build.flights import Flights
 from orchestrator.build.grammar import read_trigger
+from orchestrator.build.grants import Grants
 from orchestrator.build.graph import Graph, Stage
-from orchestrator.build.instructions import Arg, Instruction
+from orchestrator.build.instructions import Arg, Copy, Instruction, Run, Workdir
 from orchestrator.build.operations import CopyOperation, Operation, RunOperation
-from orchestrator.build.runmounts import CacheDirectories, RunMounts
+from orchestrator.build.origins import Origin
+from orchestrator.build.remotesources import RemoteSources
+from orchestrator.build.runmounts import RunMounts
 from orchestrator.build.runner import Sandbox
-from orchestrator.build.selection import select
+from orchestrator.build.selection import Source, select
+from orchestrator.build.steplog import StepLog
 from orchestrator.build.tree import Tree
 from orchestrator.errors import Failed, PystackError
 from orchestrator.images.config import timestamp
-from orchestrator.model.events import Progress, Report
+from orchestrator.images.manifest import Platform, parse_platform
+from orchestrator.model.events import Report
 from orchestrator.model.image import History, Image, ImageConfig, Layer
 from orchestrator.state.buildcache import CachedStep
+
+_MADE = (Run, Copy, Workdir)
 
 
 class ImageSource(Protocol):
     """Where base images come from."""
 
-    async def __call__(self, name: str) -> Image:
+    async def __call__(self, name: str, platform: Platform) -> Image:
         """The image, pulled if need be."""
+
+
+class ContextSource(Protocol):
+    """Where named contexts come from."""
+
+    async def __call__(self, name: str) -> Image | Tree:
+        """The image or the tree of files that the name stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solved:
-    """A finished stage: what an image is made of."""
+    """A finished stage: what an image is made of. `keys` are the cache keys of the steps behind
+    the lines of `history`, "" where there is none."""
 
     state: StageState
     layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
+    keys: tuple[str, ...] = ()
+    platform: Platform
 
 
 @dataclass(slots=True)
 class _Cell:
+    begun: bool = False
     ended: anyio.Event = field(default_factory=anyio.Event)
     solved: Solved | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One build, decided: its stages, its words' scope, its files, its name in messages."""
+    """One build, decided: its stages, its words' scope, its files, its name in messages.
+
+    `platform` is what the build is for, `machine` what this machine runs; `epoch` is the newest
+    time (Unix seconds) that anything in the image may have.
+    """
 
     graph: Graph
     scope: Scope
     tree: Tree
-    subject: str
-    platform: ImageConfig
+    prefix: str
+    platform: Platform
+    machine: Platform
     sandbox: Sandbox
+    contexts: frozenset[str] = frozenset()
+    grants: Grants = field(default_factory=Grants)
     use_cache: bool = True
+    uncached: frozenset[str] = frozenset()
+    epoch: int | None = None
 
 
 class Solver:
@@ -77,7 +106,9 @@ class Solver:
         plan: Plan,
         *,
         images: ImageSource,
+        contexts: ContextSource,
         cache: StepCache,
+        imports: Sequence[ImportedSteps],
         flights: Flights,
         executor: Executor,
         caches: CacheDirectories,
@@ -85,14 +116,18 @@ class Solver:
     ) -> None:
         self._plan = plan
         self._images = images
+        self._contexts = contexts
         self._cache = cache
+        self._imports = imports
         self._flights = flights
         self._executor = executor
         self._report = report
         self._cells = {index: _Cell() for index in plan.graph.stages}
-        self._others: dict[str, Solved] = {}
-        self._asking: dict[str, anyio.Lock] = {}
-        self._mounts = RunMounts(plan.tree, caches, executor.workspaces, self._origin_layers)
+        self._others: dict[tuple[str, str], Solved | Tree] = {}
+        self._asking: dict[tuple[str, str], anyio.Lock] = {}
+        self._mounts = RunMounts(plan.tree, caches, executor.workspaces, self._origin, plan.grants)
+        self._remotes = RemoteSources(executor.workspaces, plan.grants)
+        self._tasks: TaskGroup | None = None
 
     async def solve(self) -> Solved:
         """The target stage, finished.
@@ -100,9 +135,9 @@ class Solver:
         Raises: Failed: a step failed.  InvalidInput: an instruction is wrong.  What pulling raises.
         """
         try:
-            async with anyio.create_task_group() as stages:
-                for stage in self._plan.graph.stages.values():
-                    stages.start_soon(self._solve_stage, stage)
+            async with anyio.create_task_group() as self._tasks:
+                for index in sorted(self._plan.graph.needed):
+                    self._begin(index)
         except BaseExceptionGroup as group:
             # Stages that fail together: the first error is the one to tell.
             errors, rest = group.split(PystackError)
@@ -113,169 +148,301 @@ class Solver:
         assert solved is not None
         return solved
 
+    def stages(self) -> list[Solved]:
+        """Every stage that was finished, the target last."""
+        target = self._plan.graph.target
+        order = sorted(self._cells, key=lambda index: (index == target, index))
+        return [solved for index in order if (solved := self._cells[index].solved) is not None]
+
+    def _begin(self, index: int) -> None:
+        cell = self._cells[index]
+        if not cell.begun:
+            assert self._tasks is not None
+            cell.begun = True
+            self._tasks.start_soon(self._solve_stage, self._plan.graph.stages[index])
+
     async def _solve_stage(self, stage: Stage) -> None:
-        # All that the stage needs first: an error there is told before time is spent here.
         solved = await self._base(stage)
         triggers, solved = _without_triggers(solved)
         instructions = [
             *(read_trigger(t, stage.start, self._plan.scope.escape) for t in triggers),
             *stage.instructions,
         ]
-        for number, instruction in enumerate(instructions, 1):
-            step = f"{stage.label} {number}/{len(instructions)}"
-            solved = await self._advance(solved, instruction, step)
+        log = self._log(stage, sum(isinstance(i, _MADE) for i in instructions))
+        for instruction in instructions:
+            solved = await self._advance(solved, instruction, log)
         cell = self._cells[stage.index]
         cell.solved = solved
         cell.ended.set()
 
+    def _log(self, stage: Stage, steps: int) -> StepLog:
+        label = stage.label
+        if not stage.name and len(self._plan.graph.needed) == 1:
+            label = ""
+        plan = self._plan
+        uncached = not plan.use_cache or stage.name in plan.uncached
+        return StepLog(self._report, plan.prefix, label, steps + 1, fresh=uncached)
+
     async def _base(self, stage: Stage) -> Solved:
+        platform = self._platform(stage)
         if stage.base_stage is not None:
             parent = await self._stage(stage.base_stage)
             # A CMD of the stage below is to this stage what a base image's is.
             return replace(parent, state=replace(parent.state, command_given=False))
         if stage.base:
-            self._tell(f"{stage.label} base", stage.start.text)
-            return await self._image(stage.base)
-        machine = self._plan.platform
-        config = replace(machine, environment=(f"PATH={DEFAULT_PATH}",))
-        return Solved(state=StageState(config=config))
+            log = self._log(stage, 0)
+            with log.step(f"FROM {stage.base}") as step:
+                found = await self._other(stage.base, platform, step.report)
+            if isinstance(found, Tree):
+                return await self._from_tree(stage, found, platform)
+            return replace(found, platform=_platform_of(found, platform))
+        config = replace(_machine(platform), environment=(f"PATH={DEFAULT_PATH}",))
+        return Solved(state=StageState(config=config), platform=platform)
 
-    async def _advance(self, solved: Solved, instruction: Instruction, step: str) -> Solved:
+    def _platform(self, stage: Stage) -> Platform:
+        if not stage.platform:
+            return self._plan.platform
+        try:
+            return parse_platform(stage.platform)
+        except PystackError as error:
+            raise stage.start.where.invalid(error.message, error.hint) from None
+
+    async def _from_tree(self, stage: Stage, tree: Tree, platform: Platform) -> Solved:
+        """A named context as a base: an image of its files."""
+        operation = CopyOperation(
+            where=stage.start.where,
+            text=stage.start.text,
+            sources=("/",),
+            destination="/",
+            origin=stage.base,
+        )
+        log = self._log(stage, 0)
+        done = await self._copy((), operation, [Source(tree, ("/",))], False, log)
+        config = replace(_machine(platform), environment=(f"PATH={DEFAULT_PATH}",))
+        line = History(created_by=stage.start.text, empty=done.layer is None)
+        return Solved(
+            state=StageState(config=config),
+            layers=() if done.layer is None else (done.layer,),
+            history=(line,),
+            keys=(done.id,),
+            platform=platform,
+        )
+
+    async def _advance(self, solved: Solved, instruction: Instruction, log: StepLog) -> Solved:
         state, operation = advance(instruction, solved.state, self._plan.scope)
         done: CachedStep | None = None
-        if operation is None:
-            self._tell(step, instruction.text)
-        else:
-            done = await self._perform(solved.layers, operation, step)
+        if operation is not None:
+            done = await self._perform(solved, operation, log)
         if isinstance(instruction, Arg):
             return replace(solved, state=state)
         layer = done.layer if done is not None else None
         created = state.config.created
-        if done is not None and layer is not None and done.created_at > timestamp(created):
-            created = datetime.fromtimestamp(done.created_at, UTC).isoformat()
+        if self._plan.epoch is not None:
+            created = _time(self._plan.epoch)
+        elif done is not None and layer is not None and done.created_at > timestamp(created):
+            created = _time(done.created_at)
         line = History(created=created, created_by=instruction.text, empty=layer is None)
-        return Solved(
+        return replace(
+            solved,
             state=replace(state, config=replace(state.config, created=created)),
             layers=solved.layers if layer is None else (*solved.layers, layer),
             history=(*solved.history, line),
+            keys=(*solved.keys, "" if done is None else done.id),
         )
 
     # -- steps
 
-    async def _perform(
-        self, layers: Sequence[Layer], operation: Operation, step: str
-    ) -> CachedStep:
+    async def _perform(self, solved: Solved, operation: Operation, log: StepLog) -> CachedStep:
         """The step, done now or before.  Raises: Failed, naming file and line."""
+        layers = solved.layers
         try:
             if isinstance(operation, RunOperation):
-                return await self._run(layers, operation, step)
+                return await self._run(solved, operation, log)
             if isinstance(operation, CopyOperation):
                 if operation.origin:
-                    return await self._copy_from_origin(layers, operation, step)
-                return await self._copy(layers, operation, self._plan.tree, step)
-            key = step_key(_top(layers), operation)
-            execute = partial(self._executor.make_directory, layers, operation)
-            return await self._shared(key, operation, step, lambda _: execute())
+                    return await self._copy_from_origin(layers, operation, log)
+                return await self._copy_from_context(layers, operation, log)
+            key = self._key(_top(layers), operation)
+            execute = partial(self._executor.make_directory, layers, operation, self._plan.epoch)
+            return await self._shared(key, operation, log, lambda _: execute())
         except Failed as error:
-            if error.code == "build-failed":
+            if error.code in ("build-failed", "platform-not-runnable"):
                 raise
             raise _failed(operation, error.message, error.code, error.hint) from error
         except OSError as error:
             hint = "check the file, and that the disk has room"
             raise _failed(operation, str(error), "build-step-failed", hint) from error
 
-    async def _run(self, layers: Sequence[Layer], operation: RunOperation, step: str) -> CachedStep:
-        key = step_key(_top(layers), operation, await self._mounts.contents(operation))
+    def _key(self, parent: str, operation: Operation, content: Sequence[str] = ()) -> str:
+        return step_key(parent, operation, content, self._plan.epoch)
 
-        async def execute(report: Report) -> Layer | None:
-            def emit(line: str) -> None:
-                report(Progress(subject=self._plan.subject, step=step, detail=line))
+    async def _run(self, solved: Solved, operation: RunOperation, log: StepLog) -> CachedStep:
+        key = self._key(_top(solved.layers), operation, await self._mounts.contents(operation))
+        foreign = solved.platform != self._plan.machine
+        sandbox = replace(self._plan.sandbox, foreign=str(solved.platform) if foreign else "")
 
-            sandbox = self._plan.sandbox
-            return await self._executor.run(layers, operation, self._mounts, sandbox, emit)
+        async def execute(say: Callable[[str], None]) -> Layer | None:
+            return await self._executor.run(
+                solved.layers, operation, self._mounts, sandbox, say, self._plan.epoch
+            )
 
-        return await self._shared(key, operation, step, execute)
+        return await self._shared(key, operation, log, execute)
+
+    async def _copy_from_context(
+        self, layers: Sequence[Layer], operation: CopyOperation, log: StepLog
+    ) -> CachedStep:
+        local, remote = self._remotes.split(operation)
+        sources = [Source(self._plan.tree, local, unpack=operation.unpack is not False)]
+        if not remote:
+            return await self._copy(layers, operation, sources, False, log)
+        identities = await self._remotes.identities(operation, remote)
+        quick = ""
+        if identities is not None and not local:
+            owner = await self._executor.owner(layers, operation)
+            quick = self._key(_top(layers), operation, ["remote", repr(owner), *identities])
+            if (known := await self._known(quick, operation, log)) is not None:
+                log.cached(operation.text)
+                return known
+        with log.step(operation.text) as step:
+            async with self._remotes.fetched(operation, remote, identities, step.say) as fetched:
+                done = await self._copy(layers, operation, [*sources, *fetched], False, log)
+        return self._cache.alias(quick, done) if quick else done
 
     async def _copy(
-        self, layers: Sequence[Layer], operation: CopyOperation, tree: Tree, step: str
+        self,
+        layers: Sequence[Layer],
+        operation: CopyOperation,
+        sources: Sequence[Source],
+        keep_owner: bool,
+        log: StepLog,
     ) -> CachedStep:
-        selection = await to_thread.run_sync(select, tree, operation)
-        digest = await to_thread.run_sync(selection.digest, bool(operation.origin))
-        key = step_key(_top(layers), operation, [digest])
-        execute = partial(self._executor.copy, layers, operation, selection)
-        return await self._shared(key, operation, step, lambda _: execute())
+        selection = await to_thread.run_sync(select, operation, sources)
+        digest = await to_thread.run_sync(selection.digest, keep_owner)
+        owner = await self._executor.owner(layers, operation)
+        content = [digest, repr(owner)]
+        below = () if operation.link else layers
+        execute = partial(
+            self._executor.copy, below, operation, selection, owner, keep_owner, self._plan.epoch
+        )
+        key = self._key("" if operation.link else _top(layers), operation, content)
+        done = await self._shared(key, operation, log, lambda _: execute())
+        if not operation.link or done.layer is None or not layers:
+            return done
+        # Made on top of nothing, the layer fits on top of anything.
+        layer = await self._executor.workspaces.relink(layers, done.layer)
+        moved = self._key(_top(layers), operation, [*content, "linked"])
+        return self._cache.find(moved) or self._cache.remember(moved, layer, operation.text)
 
     async def _copy_from_origin(
-        self, layers: Sequence[Layer], operation: CopyOperation, step: str
+        self, layers: Sequence[Layer], operation: CopyOperation, log: StepLog
     ) -> CachedStep:
         """As `_copy`. Equal layers there need no look at the files; else their content decides."""
-        origin = await self._origin_layers(operation.origin)
-        quick = step_key(_top(layers), operation, ["from", _top(origin), *operation.sources])
-        if (known := self._known(quick)) is not None:
-            self._tell(step, f"cached: {operation.text}")
+        origin = await self._origin(operation.origin)
+        if origin.tree is not None:
+            sources = [Source(origin.tree, operation.sources)]
+            return await self._copy(layers, operation, sources, False, log)
+        marks = ["from", origin.top, *operation.sources, *operation.exclude]
+        quick = self._key(_top(layers), operation, [*marks, f"parents={operation.parents}"])
+        if (known := await self._known(quick, operation, log)) is not None:
+            log.cached(operation.text)
             return known
-        async with self._executor.workspaces.scratch(origin) as root:
-            done = await self._copy(layers, operation, Tree(root), step)
+        async with self._executor.workspaces.scratch(origin.layers) as root:
+            sources = [Source(Tree(root), operation.sources)]
+            done = await self._copy(layers, operation, sources, True, log)
         return self._cache.alias(quick, done)
 
     async def _shared(
         self,
         key: str,
         operation: Operation,
-        step: str,
-        execute: Callable[[Report], Awaitable[Layer | None]],
+        log: StepLog,
+        execute: Callable[[Callable[[str], None]], Awaitable[Layer | None]],
     ) -> CachedStep:
-        if (known := self._known(key)) is not None:
-            self._tell(step, f"cached: {operation.text}")
+        if (known := await self._known(key, operation, log)) is not None:
+            log.cached(operation.text)
             return known
-        self._tell(step, operation.text)
+        with log.step(operation.text) as step:
 
-        async def finish(report: Report) -> CachedStep:
-            # Once more: another build may have done it between the look-up and now.
-            if (known := self._known(key)) is not None:
-                return known
-            layer = await execute(report)
-            return self._cache.remember(key, layer, operation.text)
+            async def finish(say: Callable[[str], None]) -> CachedStep:
+                # Once more: another build may have done it between the look-up and now.
+                if not log.fresh and (known := self._cache.find(key)) is not None:
+                    return known
+                layer = await execute(say)
+                return self._cache.remember(key, layer, operation.text)
 
-        if not self._plan.use_cache:
-            return await finish(self._report)
-        return await self._flights.share(key, finish, self._report)
+            if log.fresh:
+                return await finish(step.say)
+            return await self._flights.share(key, finish, step.say)
 
-    def _known(self, key: str) -> CachedStep | None:
-        return self._cache.find(key) if self._plan.use_cache else None
+    async def _known(self, key: str, operation: Operation, log: StepLog) -> CachedStep | None:
+        if log.fresh:
+            return None
+        if (known := self._cache.find(key)) is not None:
+            return known
+        return await self._cache.find_imported(key, self._imports, operation.text)
 
-    # -- other stages and images
+    # -- other stages, images and contexts
 
     async def _stage(self, index: int) -> Solved:
+        self._begin(index)
         cell = self._cells[index]
         await cell.ended.wait()
         assert cell.solved is not None
         return cell.solved
 
-    async def _image(self, name: str) -> Solved:
-        async with self._asking.setdefault(name, anyio.Lock()):
-            if (known := self._others.get(name)) is None:
-                image = await self._images(name)
-                known = Solved(
-                    state=StageState(config=image.config),
-                    layers=image.layers,
-                    history=image.history,
+    async def _other(self, name: str, platform: Platform, report: Report) -> Solved | Tree:
+        """What is behind a name that no stage has: a named context, or an image."""
+        key = (name, str(platform))
+        async with self._asking.setdefault(key, anyio.Lock()):
+            if (known := self._others.get(key)) is None:
+                found = await (
+                    self._contexts(name)
+                    if name in self._plan.contexts
+                    else self._images(name, platform)
                 )
-                self._others[name] = known
+                known = self._others[key] = (
+                    found if isinstance(found, Tree) else _of_image(found, platform)
+                )
             return known
 
-    async def _origin_layers(self, name: str) -> Sequence[Layer]:
-        index = self._plan.graph.stage_named(name)
-        solved = await (self._image(name) if index is None else self._stage(index))
-        return solved.layers
+    async def _origin(self, name: str) -> Origin:
+        index = None if name in self._plan.contexts else self._plan.graph.stage_named(name)
+        if index is not None:
+            return Origin((await self._stage(index)).layers)
+        found = await self._other(name, self._plan.platform, self._report)
+        return Origin(tree=found) if isinstance(found, Tree) else Origin(found.layers)
 
-    def _tell(self, step: str, detail: str) -> None:
-        self._report(Progress(subject=self._plan.subject, step=step, detail=detail))
+
+def _of_image(image: Image, platform: Platform) -> Solved:
+    return Solved(
+        state=StageState(config=image.config),
+        layers=image.layers,
+        history=image.history,
+        keys=("",) * len(image.history),
+        platform=platform,
+    )
+
+
+def _platform_of(solved: Solved, wanted: Platform) -> Platform:
+    config = solved.state.config
+    if not config.architecture:
+        return wanted
+    return Platform(config.os, config.architecture, config.variant or wanted.variant)
+
+
+def _machine(platform: Platform) -> ImageConfig:
+    return ImageConfig(os=platform.os, architecture=platform.architecture, variant=platform.variant)
 
 
 def _failed(operation: Operation, problem: str, code: str, hint: str) -> Failed:
     where = str(operation.where)
-    return Failed(f"{where}: {operation.text}: {problem}", code=code, about=where, hint=hint)
+    if not problem.startswith(f"{where}: "):
+        problem = f"{where}: {operation.text}: {problem}"
+    return Failed(problem, code=code, about=where, hint=hint)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _top(layers: Sequence[Layer]) -> str:

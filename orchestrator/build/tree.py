@@ -14,19 +14,25 @@ import stat
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
-from orchestrator.aio.rooted import opened
-from orchestrator.build.ignore import IgnoreRules
+from orchestrator.aio.libc import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
+from orchestrator.build.ignore import IgnoreRules, Matched
 
 Kind = Literal["file", "directory", "link", "device"]
 _LINKS_FOLLOWED = 40
+_BENEATH = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1 << 20
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "link",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing in the tree: `path` is relative to the root, "" for the root itself."""
 
     path: str
@@ -35,15 +41,39 @@ class Entry:
     link: str = ""
 
 
-class Tree:
-    """What can be copied from below one directory."""
+class KnownDigests(Protocol):
+    """Digests of files from earlier builds."""
 
-    def __init__(self, root: Path, rules: IgnoreRules | None = None) -> None:
+    def find(self, entry: Entry) -> str | None:
+        """The sha256 of the file, if it cannot have changed since it was remembered."""
+
+    def remember(self, entry: Entry, digest: str) -> None:
+        """Nothing; the digest was just made."""
+
+
+class Tree:
+    """What can be copied from below one directory. `known` are digests from earlier builds."""
+
+    def __init__(
+        self, root: Path, rules: IgnoreRules | None = None, known: KnownDigests | None = None
+    ) -> None:
         self.root = root
-        self._rules = rules
+        self._rules = rules or None
+        self._known = known
         self._children: dict[str, dict[str, Entry]] = {}
+        self._matched: dict[str, Matched] = {"": rules.nothing if rules else ()}
         self._digests: dict[str, str] = {}
         self._lock = threading.RLock()
+        self._root_fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing; the tree is not read any more."""
+        if self._root_fd >= 0:
+            os.close(self._root_fd)
+            self._root_fd = -1
 
     def children(self, path: str) -> dict[str, Entry]:
         """What the directory at path (no links in it) holds, by name, sorted."""
@@ -80,13 +110,25 @@ class Tree:
 
         Source: Dockerfile reference, "COPY"; Go's filepath.Match.
         """
+        return [entry for _, entry in self.match_named(pattern)]
+
+    def match_named(self, pattern: str) -> list[tuple[str, Entry]]:
+        """As `match`, each with the path that it was found by, before links were followed."""
         parts = _parts(pattern)
         if not any(character in part for part in parts for character in "*?["):
             entry = self.find(pattern)
-            return [] if entry is None else [entry]
-        found: list[Entry] = []
-        self._match(self._root(), [p for p in parts if p != ".."], found)
+            return [] if entry is None else [("/".join(parts), entry)]
+        found: list[tuple[str, Entry]] = []
+        self._match(self._root(), "", [p for p in parts if p != ".."], found)
         return found
+
+    def hides(self, path: str) -> bool:
+        """Whether path is there, but for the ignore rules."""
+        return (
+            self._rules is not None
+            and self._rules.excludes("/".join(_parts(path)))
+            and os.path.lexists(self.root / path.lstrip("/"))
+        )
 
     def walk(self, entry: Entry) -> Iterator[tuple[str, Entry]]:
         """Everything below a directory with its path relative to it, parents first, sorted."""
@@ -103,30 +145,51 @@ class Tree:
 
     def digest(self, entry: Entry) -> str:
         """The sha256 of a file's content."""
-        with self._lock:
-            known = self._digests.get(entry.path)
+        known = self._digests.get(entry.path)
+        if known is not None:
+            return known
+        known = self._known.find(entry) if self._known else None
         if known is None:
-            with self.open(entry) as file:
-                known = hashlib.file_digest(file, "sha256").hexdigest()
-            with self._lock:
-                self._digests[entry.path] = known
+            known = self._hashed(entry)
+            if self._known:
+                self._known.remember(entry, known)
+        self._digests[entry.path] = known
         return known
 
     @contextmanager
     def open(self, entry: Entry) -> Generator[io.BufferedReader]:
         """The file, open for reading while the block lasts; no link leads out of the tree."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with opened(self.root, entry.path, flags) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with os.fdopen(self.descriptor(entry), "rb") as file:
             yield file
 
+    def descriptor(self, entry: Entry) -> int:
+        """As `open`: a descriptor, which the caller closes."""
+        with self._lock:
+            if self._root_fd < 0:
+                flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+                self._root_fd = os.open(self.root, flags)
+        return openat2(self._root_fd, entry.path, _READ, resolve=_BENEATH)
+
+    def _hashed(self, entry: Entry) -> str:
+        fd = self.descriptor(entry)
+        try:
+            sha = hashlib.sha256()
+            while piece := os.read(fd, _PIECE):
+                sha.update(piece)
+            return sha.hexdigest()
+        finally:
+            os.close(fd)
+
     def _root(self) -> Entry:
-        return Entry(path="", kind="directory", info=self.root.stat())
+        return Entry("", "directory", self.root.stat())
 
     def _exact(self, path: str) -> Entry:
         entry = self.find(path, follow=False) if path else self._root()
         return entry or self._root()
 
-    def _match(self, at: Entry, parts: list[str], found: list[Entry]) -> None:
+    def _match(
+        self, at: Entry, named: str, parts: list[str], found: list[tuple[str, Entry]]
+    ) -> None:
         pattern = parts[0].replace("[^", "[!")
         for name, child in self.children(at.path).items():
             if not fnmatch.fnmatchcase(name, pattern):
@@ -134,46 +197,54 @@ class Tree:
             entry = self.find(child.path)
             if entry is None:
                 continue
+            here = f"{named}/{name}" if named else name
             if len(parts) == 1:
-                found.append(entry)
+                found.append((here, entry))
             elif entry.kind == "directory":
-                self._match(entry, parts[1:], found)
+                self._match(entry, here, parts[1:], found)
 
     def _read(self, path: str) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
+        matched = self._matched_of(path)
+        prefix = f"{path}/" if path else ""
         with os.scandir(self.root / path) as listing:
-            names = sorted(item.name for item in listing)
-        for name in names:
-            relative = f"{path}/{name}" if path else name
-            entry = _entry(self.root, relative)
-            if entry is not None and self._visible(entry):
-                found[name] = entry
+            items = sorted(listing, key=lambda item: item.name)
+        for item in items:
+            relative = prefix + item.name
+            hidden = self._rules is not None and self._rules.hides(relative, matched)
+            if hidden and not (
+                item.is_dir(follow_symlinks=False)
+                and self._rules is not None
+                and self._rules.may_show_below(relative)
+            ):
+                continue
+            entry = _entry(item, relative)
+            # A hidden directory shows again where an exception brings back something in it.
+            if entry is not None and (not hidden or self.children(relative)):
+                found[item.name] = entry
         return found
 
-    def _visible(self, entry: Entry) -> bool:
-        if self._rules is None or not self._rules.excludes(entry.path):
-            return True
-        # A hidden directory shows again where an exception brings back something in it.
-        if entry.kind != "directory" or not self._rules.may_show_below(entry.path):
-            return False
-        return bool(self.children(entry.path))
+    def _matched_of(self, path: str) -> Matched:
+        if self._rules is None:
+            return ()
+        if (known := self._matched.get(path)) is None:
+            known = self._rules.matched(path, self._matched_of(path.rpartition("/")[0]))
+            self._matched[path] = known
+        return known
 
 
-def _entry(root: Path, relative: str) -> Entry | None:
-    path = root / relative
-    info = path.lstat()
+def _entry(item: os.DirEntry[str], relative: str) -> Entry | None:
+    try:
+        info = item.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
     mode = stat.S_IFMT(info.st_mode)
     if mode == stat.S_IFSOCK:
         return None
-    kinds: dict[int, Kind] = {
-        stat.S_IFREG: "file",
-        stat.S_IFDIR: "directory",
-        stat.S_IFLNK: "link",
-    }
-    kind = kinds.get(mode, "device")
+    kind = _KINDS.get(mode, "device")
     # Not Path.readlink: it would tidy the target ("./x" becomes "x").
-    link = os.readlink(path) if kind == "link" else ""  # noqa: PTH115
-    return Entry(path=relative, kind=kind, info=info, link=link)
+    link = os.readlink(item.path) if kind == "link" else ""  # noqa: PTH115
+    return Entry(relative, kind, info, link)
 
 
 def _parts(path: str) -> list[str]:

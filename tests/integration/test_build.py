@@ -460,9 +460,8 @@ async def test_a_dockerfile_that_asks_too_much_is_refused_before_anything_runs(
     place: Place,
 ) -> None:
     for line, what in {
-        "RUN --mount=type=secret,id=x true": "RUN --mount=type=secret is not supported",
-        "ADD https://example.org/x /": "ADD of a remote source",
-        "COPY --parents a b /": "COPY --parents is not supported",
+        "RUN --security=insecure true": "RUN --security=insecure is not supported",
+        "COPY --nothing a b": "COPY has no flag --nothing",
         "FORM x": "unknown instruction FORM",
         "COPY a": "COPY needs a source and a destination",
     }.items():
@@ -490,7 +489,8 @@ async def test_pruning_frees_what_only_the_cache_needs(place: Place) -> None:
     image = await place.build(dockerfile)
     await place.build("FROM busybox\nRUN head -c 5000 /dev/zero > /zeros\n", "other")
     await place.images.remove("other")
-    assert await place.builds.prune() >= 5000
+    pruned = await place.builds.storage.prune(everything=True)
+    assert pruned.size_bytes >= 5000
     assert "one" in await place.files(image, "")
     await place.build(dockerfile)
     assert place.cached() == []

@@ -53,8 +53,8 @@ class Place:
         return [progress.detail for progress in self.said]
 
     def cached(self) -> list[str]:
-        prefix = "cached: "
-        return [d.removeprefix(prefix) for d in self.details() if d.startswith(prefix)]
+        """The instructions that were not done again."""
+        return [p.subject.partition("] ")[2] for p in self.said if p.step == "cached"]
 
     @asynccontextmanager
     async def root(self, image: Image) -> AsyncIterator[Path]:
