@@ -27,6 +27,7 @@ from orchestrator.runtime.filesystem import (
 )
 from orchestrator.runtime.host import Host, read_host
 from orchestrator.runtime.kernel_limits import missing_limits
+from orchestrator.runtime.landing import check_landing, landing
 from orchestrator.runtime.limits import resources, rlimits
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.security import Security, security_of
@@ -110,6 +111,9 @@ def oci_config(
         config["hostname"] = hostname
     if spec.annotations:
         config["annotations"] = dict(spec.annotations)
+    for mount in config["mounts"]:
+        mount["destination"] = landing(rootfs, mount["destination"])
+        check_landing(mount["destination"], mount["type"])
     confine(config, container, security, host)
     return config
 
