@@ -16,6 +16,10 @@ def implied(service: Node) -> Iterator[tuple[str, str, Node]]:
         node = service.get(key)
         if node is not None and node.string.startswith(SERVICE_PREFIX):
             yield node.string.removeprefix(SERVICE_PREFIX), key, node
+    mounted = service.get("volumes_from")
+    for number, node in enumerate(mounted.items if mounted else ()):
+        if not node.string.startswith("container:"):
+            yield node.string.split(":")[0], f"volumes_from[{number}]", node
     links = service.get("links")
     for number, link in enumerate(links.items if links else ()):
         yield link.string.split(":")[0], f"links[{number}]", link

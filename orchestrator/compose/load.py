@@ -6,13 +6,15 @@ include and merge (through assemble), complete, references, stack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from orchestrator.compose import project
 from orchestrator.compose.assemble import STDIN, Assembly, documents
 from orchestrator.compose.complete import require
+from orchestrator.compose.contents import read_contents
 from orchestrator.compose.node import Mark, Node
 from orchestrator.compose.problems import Findings, StackInvalid
 from orchestrator.compose.profiles import active_profiles
@@ -26,9 +28,14 @@ __all__ = ["Loaded", "StackInvalid", "load_stack"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A stack, and one line for everything in its files that has no effect or looks wrong."""
+    """A stack, and one line for everything in its files that has no effect or looks wrong.
+
+    `read_contents` gives what is in its configs and secrets, by their source (`secrets/password`),
+    as it is now; it raises StackInvalid where one cannot be read.
+    """
 
     stack: Stack
+    read_contents: Callable[[], dict[str, bytes]]
     warnings: tuple[str, ...] = ()
 
 
@@ -74,7 +81,7 @@ def load_stack(
         findings=findings,
     )
     findings.raise_any()
-    return Loaded(stack, findings.warnings)
+    return Loaded(stack, partial(read_contents, tree, stack, variables), findings.warnings)
 
 
 def _check(

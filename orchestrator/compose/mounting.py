@@ -1,18 +1,25 @@
-"""What a service mounts, as the model has it: volumes, paths, tmpfs, configs and secrets."""
+"""What a service mounts, as the model has it: volumes, paths, tmpfs, images, and the files that
+its configs and secrets become."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.errors import InvalidInput
-from orchestrator.model.container import Mount
+from orchestrator.model.container import GrantedFile, Mount, Recursion
 from orchestrator.model.quantities import parse_bytes
 
 _DIRECTORIES = {"configs": "", "secrets": "/run/secrets"}
+_RECURSION: Mapping[str, Recursion] = {
+    "enabled": "",
+    "disabled": "disabled",
+    "writable": "writable",
+    "readonly": "readonly",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +39,54 @@ class Mounting:
                 found.append(mount)
         for number, node in enumerate(temporary.items if temporary else ()):
             found.append(self._tmpfs(node, f"{at}.tmpfs[{number}]"))
-        for section in _DIRECTORIES:
-            found.extend(self._granted(service, section, at))
         return tuple(found)
+
+    def files(self, service: Node) -> tuple[GrantedFile, ...]:
+        """The configs and secrets of a service, as files in its containers."""
+        found: list[GrantedFile] = []
+        for section, directory in _DIRECTORIES.items():
+            granted = service.get(section)
+            found += [
+                self._granted(node.plain(), section, directory)
+                for node in (granted.items if granted else ())
+            ]
+        return tuple(found)
+
+    def _granted(self, said: Mapping[str, Any], section: str, directory: str) -> GrantedFile:
+        source = said["source"]
+        target = said.get("target", source)
+        extension = self.tree.get(section, source, "x-pystack")
+        own = extension.plain() if extension else {}
+        return GrantedFile(
+            source=f"{section}/{source}",
+            target=target if target.startswith("/") else f"{directory}/{target}",
+            uid=str(said.get("uid", "0")),
+            gid=str(said.get("gid", "0")),
+            mode=said.get("mode", 0o444),
+            on_change=own.get("on_change", "roll"),
+        )
 
     def _mount(self, node: Node, at: str) -> Mount | None:
         said = node.plain()
         kind = said["type"]
-        if kind not in ("bind", "volume", "tmpfs"):
-            self.findings.warn(node.mark, at, f"pystack does not mount type {kind} yet: left out")
+        if kind not in ("bind", "volume", "tmpfs", "image"):
+            self.findings.warn(
+                node.mark, at, f"type {kind} is none of Linux's on one machine: left out"
+            )
             return None
-        bind, volume, tmpfs = (said.get(key, {}) for key in ("bind", "volume", "tmpfs"))
+        bind, volume, tmpfs, image = (
+            said.get(key, {}) for key in ("bind", "volume", "tmpfs", "image")
+        )
         source = said.get("source", "")
         return Mount(
             kind=kind,
             target=said["target"],
             source=self.volumes[source] if kind == "volume" and source else source,
-            read_only=said.get("read_only", False),
+            read_only=said.get("read_only", kind == "image"),
             nocopy=volume.get("nocopy", False),
-            subpath=volume.get("subpath", ""),
+            subpath=volume.get("subpath", image.get("subpath", "")),
+            volume_labels={k: v or "" for k, v in volume.get("labels", {}).items()},
+            recursive=_RECURSION[bind.get("recursive", "enabled")],
             create_host_path=kind == "bind" and bind.get("create_host_path", True),
             propagation=bind.get("propagation", ""),
             tmpfs_size_bytes=tmpfs.get("size", 0),
@@ -69,27 +105,9 @@ class Mounting:
                     said["tmpfs_mode"] = int(value, 8)
                 elif option == "ro":
                     said["read_only"] = True
-                elif option not in ("rw", "nosuid", "nodev", "noexec"):
-                    self.findings.warn(node.mark, at, f'pystack does not carry "{option}" yet')
+                elif option != "rw":
+                    said.setdefault("tmpfs_options", []).append(option)
             except (InvalidInput, ValueError):
                 self.findings.add(node.mark, at, f'"{value}" is not a {key}')
-        return Mount(kind="tmpfs", target=target, **said)
-
-    def _granted(self, service: Node, section: str, at: str) -> Iterator[Mount]:
-        granted = service.get(section)
-        for number, node in enumerate(granted.items if granted else ()):
-            said = node.plain()
-            here = f"{at}.{section}[{number}]"
-            source = said["source"]
-            file = self.tree.get(section, source, "file")
-            if file is None:
-                self.findings.warn(node.mark, here, "only those from a file are mounted yet")
-                continue
-            if {"uid", "gid", "mode"} & said.keys():
-                self.findings.warn(
-                    node.mark, here, "owner and permissions are those of the file on the host"
-                )
-            target = said.get("target", source)
-            if not target.startswith("/"):
-                target = f"{_DIRECTORIES[section]}/{target}"
-            yield Mount(kind="bind", target=target, source=file.string, read_only=True)
+        others = tuple(said.pop("tmpfs_options", ()))
+        return Mount(kind="tmpfs", target=target, tmpfs_options=others, **said)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.compose.node import Node
-from orchestrator.compose.problems import Findings
 from orchestrator.model.container import Attachment, PortBinding
 
 DEFAULT = "default"
@@ -28,16 +27,38 @@ def attachments(name: str, service: Node, names: Mapping[str, str]) -> tuple[Att
     """
     networks = service.get("networks")
     said = networks.plain() if networks else {}
-    found = [_attachment(name, names[key], said.get(key, {})) for key in network_keys(service)]
+    links = _links(service)
+    found = [
+        _attachment(name, names[key], said.get(key, {}), links) for key in network_keys(service)
+    ]
     mac = service.get("mac_address")
     if mac and found and not found[0].mac_address:
         found[0] = replace(found[0], mac_address=mac.string)
     return tuple(sorted(found, key=lambda a: -a.priority))
 
 
-def _attachment(service: str, network: str, said: Mapping[str, Any]) -> Attachment:
+def _links(service: Node) -> tuple[str, ...]:
+    """The other containers that go by a name of this service's choosing, as NAME:ALIAS; a service
+    is `service:NAME:ALIAS`."""
+    found = []
+    for key, prefix in (("links", "service:"), ("external_links", "")):
+        listed = service.get(key)
+        for node in listed.items if listed else ():
+            name, _, alias = node.string.partition(":")
+            found.append(f"{prefix}{name}:{alias or name}")
+    return tuple(found)
+
+
+def _attachment(
+    service: str, network: str, said: Mapping[str, Any], links: tuple[str, ...]
+) -> Attachment:
     return Attachment(
         network=network,
+        links=links,
+        interface_name=said.get("interface_name", ""),
+        link_local_ips=tuple(said.get("link_local_ips", ())),
+        gw_priority=int(said.get("gw_priority", 0)),
+        driver_opts=said.get("driver_opts", {}),
         aliases=tuple(dict.fromkeys((service, *said.get("aliases", ())))),
         ipv4_address=said.get("ipv4_address", ""),
         ipv6_address=said.get("ipv6_address", ""),
@@ -46,26 +67,20 @@ def _attachment(service: str, network: str, said: Mapping[str, Any]) -> Attachme
     )
 
 
-def ports(service: Node, at: str, findings: Findings) -> tuple[PortBinding, ...]:
+def ports(service: Node) -> tuple[PortBinding, ...]:
     """The published ports; 0 is a host port for the engine to choose."""
     listed = service.get("ports")
     found = []
-    for number, node in enumerate(listed.items if listed else ()):
+    for node in listed.items if listed else ():
         said = node.plain()
-        published, dash, _ = said.get("published", "0").partition("-")
-        host_port = int(published or 0)
-        if dash:
-            findings.warn(
-                node.mark,
-                f"{at}.ports[{number}]",
-                f"pystack does not choose from a range yet: {host_port} is used",
-            )
+        published, _, last = said.get("published", "0").partition("-")
         found.append(
             PortBinding(
                 container_port=said["target"],
                 protocol=said.get("protocol", "tcp"),
                 host_ip=said.get("host_ip", ""),
-                host_port=host_port,
+                host_port=int(published or 0),
+                host_port_last=int(last or 0),
             )
         )
     return tuple(found)

@@ -9,14 +9,18 @@ from typing import Any
 
 from orchestrator.compose import networking
 from orchestrator.compose.container import Containers
+from orchestrator.compose.contents import granted_files
 from orchestrator.compose.dependencies import implied
 from orchestrator.compose.environment import resolved
+from orchestrator.compose.limiting import ulimits
+from orchestrator.compose.living import rollout, watch_rules
 from orchestrator.compose.mounting import Mounting
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.profiles import takes_part
 from orchestrator.model.stack import (
     Build,
+    BuildSecret,
     Dependency,
     PullPolicy,
     Service,
@@ -57,16 +61,18 @@ def to_stack(
     containers = Containers(
         network_names, Mounting(tree, volume_names, findings), environ, findings
     )
-    made = _Services(name, containers, frozenset(services), environ, findings)
+    made = _Services(tree, name, containers, frozenset(services), environ, findings)
     used_networks = {
         key for service in services.values() for key in networking.network_keys(service)
     }
     used_volumes = {key for service in services.values() for key in _volume_keys(service)}
+    finished = tuple(made.service(key, node) for key, node in services.items())
     return Stack(
         name=name,
         working_dir=str(directory),
         files=tuple(files),
-        services=tuple(made.service(key, node) for key, node in services.items()),
+        services=finished,
+        granted=tuple(granted_files(tree, name, finished)),
         networks=tuple(
             _network(key, network_names[key], node, findings)
             for key, node in networks.items()
@@ -85,12 +91,14 @@ class _Services:
 
     def __init__(
         self,
+        tree: Node,
         project: str,
         containers: Containers,
         taking_part: frozenset[str],
         environ: Mapping[str, str],
         findings: Findings,
     ) -> None:
+        self._tree = tree
         self._project = project
         self._containers = containers
         self._taking_part = taking_part
@@ -100,14 +108,19 @@ class _Services:
     def service(self, name: str, node: Node) -> Service:
         said = node.plain()
         image = said.get("image") or f"{self._project}-{name}"
+        deploy = said.get("deploy") or {}
         return Service(
             name=name,
             container=self._containers.spec(name, node, image),
             build=self._build(node.get("build")),
-            scale=said.get("scale", (said.get("deploy") or {}).get("replicas", 1)),
+            scale=said.get("scale", deploy.get("replicas", 1)),
             container_name=said.get("container_name", ""),
             depends_on=self._depends_on(node),
             pull_policy=self._pull_policy(name, node),
+            update=rollout(deploy.get("update_config")),
+            rollback=rollout(deploy.get("rollback_config")),
+            attach=said.get("attach", True),
+            watch=watch_rules(node.get("develop", "watch"), self._environ),
         )
 
     def _depends_on(self, node: Node) -> tuple[Dependency, ...]:
@@ -136,15 +149,36 @@ class _Services:
             return None
         said = node.plain()
         names = ("dockerfile", "dockerfile_inline", "target", "no_cache", "pull", "network")
+        lists = ("cache_from", "cache_to", "entitlements", "platforms", "tags")
+        values: dict[str, Any] = {key: said[key] for key in names if key in said}
+        values |= {key: tuple(said[key]) for key in lists if key in said}
         return Build(
             context=said.get("context", "/"),
             args=resolved(node.get("args"), self._environ),
             labels={key: value or "" for key, value in said.get("labels", {}).items()},
-            tags=tuple(said.get("tags", ())),
+            contexts=said.get("additional_contexts", {}),
+            secrets=self._build_secrets(node.get("secrets")),
+            ssh={key: value or "" for key, value in said.get("ssh", {}).items()},
+            ulimits=ulimits(said.get("ulimits", {})),
             extra_hosts=networking.extra_hosts(node.get("extra_hosts")),
             shm_size_bytes=said.get("shm_size", 0),
-            **{key: said[key] for key in names if key in said},
+            **values,
         )
+
+    def _build_secrets(self, granted: Node | None) -> tuple[BuildSecret, ...]:
+        found = []
+        for node in granted.items if granted else ():
+            said = node.plain()
+            secret = self._tree.get("secrets", said["source"])
+            given = secret.plain() if secret else {}
+            found.append(
+                BuildSecret(
+                    id=said.get("target", said["source"]),
+                    file=given.get("file", ""),
+                    value=self._environ.get(given.get("environment", ""), ""),
+                )
+            )
+        return tuple(found)
 
 
 def _section(tree: Node, name: str) -> dict[str, Node]:

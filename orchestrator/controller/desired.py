@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
 
-from orchestrator.model.container import ContainerSpec
+from orchestrator.model.container import ContainerSpec, GrantedFile
 from orchestrator.model.stack import Service, Stack
 from orchestrator.state import labels
 
@@ -38,6 +38,9 @@ def container_spec(stack: Stack, service: Service, number: int) -> ContainerSpec
     return replace(
         spec,
         labels={**spec.labels, **own},
+        attachments=tuple(replace(a, links=_links(stack, a.links)) for a in spec.attachments),
+        volumes_from=tuple(_mounted(stack, text) for text in spec.volumes_from),
+        files=tuple(_versioned(stack, file) for file in spec.files),
         network_mode=_mode(stack, spec.network_mode),
         pid_mode=_mode(stack, spec.pid_mode),
         ipc_mode=_mode(stack, spec.ipc_mode),
@@ -48,6 +51,37 @@ def _mode(stack: Stack, mode: str) -> str:
     """`service:x` as the container that it means."""
     owner = stack.service(mode.removeprefix("service:")) if mode.startswith("service:") else None
     return mode if owner is None else f"container:{container_name(stack, owner, 1)}"
+
+
+def _links(stack: Stack, links: tuple[str, ...]) -> tuple[str, ...]:
+    """Links to services as links to their containers."""
+    found = []
+    for link in links:
+        name, _, alias = link.removeprefix("service:").partition(":")
+        service = stack.service(name) if link.startswith("service:") else None
+        if service is None:
+            found.append(link)
+        else:
+            numbers = range(1, service.scale + 1)
+            found += [f"{container_name(stack, service, n)}:{alias}" for n in numbers]
+    return tuple(found)
+
+
+def _mounted(stack: Stack, text: str) -> str:
+    """A `volumes_from` with the container that a service means."""
+    if text.startswith("container:"):
+        return text.removeprefix("container:")
+    name, colon, mode = text.partition(":")
+    service = stack.service(name)
+    return text if service is None else f"{container_name(stack, service, 1)}{colon}{mode}"
+
+
+def _versioned(stack: Stack, file: GrantedFile) -> GrantedFile:
+    """The file with the version that its content has now."""
+    for granted in stack.granted:
+        if granted.source == file.source:
+            return replace(file, version=granted.version)
+    return file
 
 
 def config_hash(service: Service) -> str:

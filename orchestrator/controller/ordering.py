@@ -32,7 +32,13 @@ def ordered(
 
 def needed(service: Service) -> list[str]:
     """The services that this one depends on, those whose namespaces it shares among them."""
-    return [*dict.fromkeys([d.service for d in service.depends_on] + namespace_owners(service))]
+    mounted = [
+        name.partition(":")[0]
+        for name in service.container.volumes_from
+        if not name.startswith("container:")
+    ]
+    declared = [d.service for d in service.depends_on]
+    return list(dict.fromkeys(declared + namespace_owners(service) + mounted))
 
 
 def namespace_owners(service: Service) -> list[str]:

@@ -37,10 +37,18 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """When an ended container is started again; `max_retries` 0 means without limit."""
+    """When an ended container is started again; `max_retries` 0 means without limit.
+
+    With `delay_s` every restart waits that long, instead of ever longer. A container that ran for
+    `window_s` begins its count anew; 0 is as by default. `unhealthy`: one that is unhealthy counts
+    as failed, and is ended.
+    """
 
     name: RestartName = "no"
     max_retries: int = 0
+    delay_s: float = 0.0
+    window_s: float = 0.0
+    unhealthy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +164,40 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrantedFile:
+    """A config or secret as a file in the container.
+
+    `source` names it among those of its stack (`secrets/password`) or of the engine; `version`
+    stands for its content, and says nothing about it. `mode` is its permissions. `on_change` says
+    what new content does to a running container: roll (a new container), restart, none,
+    `signal:NAME`, or `exec:` and a shell command.
+    """
+
+    source: str
+    target: str
+    uid: str = "0"
+    gid: str = "0"
+    mode: int = 0o444
+    version: str = ""
+    on_change: str = "roll"
+
+    @property
+    def secret(self) -> bool:
+        return self.source.startswith("secrets/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A command that is run in the container at a turn of its life."""
+
+    command: tuple[str, ...]
+    user: str = ""
+    working_dir: str = ""
+    privileged: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """Everything the engine needs to make one container from an image.
 
@@ -221,3 +263,7 @@ class ContainerSpec:
     storage_options: Mapping[str, str] = field(default_factory=dict)
     log_driver: str = ""
     log_options: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[GrantedFile, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+    use_api_socket: bool = False

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.model.container import ContainerSpec, Ulimit
+from orchestrator.model.container import ContainerSpec, Hook, Ulimit
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]
 FailureAction = Literal["pause", "continue", "rollback"]
+WatchAction = Literal["sync", "rebuild", "restart", "sync+restart", "sync+exec"]
 RolloutOrder = Literal["stop-first", "start-first"]
 
 
@@ -101,13 +102,32 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRule:
+    """What a change below `path` does to the service's containers: sync copies to `target`,
+    rebuild builds the image anew, the others are sync with something after it, or restart.
+
+    `ignore` and `include` are patterns as in .dockerignore, relative to `path`.
+    """
+
+    path: str
+    action: WatchAction
+    target: str = ""
+    ignore: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    initial_sync: bool = False
+    exec: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service. `container` is the specification of each of its `scale` containers; its
     `image` is the reference to pull, or the tag that `build` produces. Networks and volumes in it
     are named by their real names (`project_network`).
 
-    Without `update` all containers are replaced at once. A namespace of `container` may be
-    `service:NAME`.
+    `attach` false leaves its output out where a stack's is followed. Without `update` all
+    containers are replaced at once. Of the names in `container`, a namespace may be
+    `service:NAME`, a link `service:NAME:ALIAS`, and `volumes_from` NAME is a service unless it
+    begins with `container:`.
     """
 
     name: str
@@ -119,6 +139,8 @@ class Service:
     pull_policy: PullPolicy = "missing"
     update: Rollout | None = None
     rollback: Rollout | None = None
+    attach: bool = True
+    watch: tuple[WatchRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +175,20 @@ class StackVolume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackFile:
+    """A config or secret of the stack, by the `source` that services name it by.
+
+    The engine knows an external one by its `name`. The content of the others goes beside the
+    stack, never in it; `version` stands for it, and is the engine's to say.
+    """
+
+    source: str
+    name: str
+    external: bool = False
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A whole stack, services in the file's order."""
 
@@ -162,6 +198,7 @@ class Stack:
     services: tuple[Service, ...] = ()
     networks: tuple[StackNetwork, ...] = ()
     volumes: tuple[StackVolume, ...] = ()
+    granted: tuple[StackFile, ...] = ()
 
     def service(self, name: str) -> Service | None:
         return next((s for s in self.services if s.name == name), None)

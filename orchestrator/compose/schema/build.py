@@ -11,7 +11,7 @@ from orchestrator.compose.schema.grants import SECRET_GRANTS
 from orchestrator.compose.schema.hosts import Hosts
 from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading
 from orchestrator.compose.schema.limits import ULIMITS
-from orchestrator.compose.schema.pending import PENDING, WINDOWS
+from orchestrator.compose.schema.pending import ATTESTATIONS, WINDOWS
 from orchestrator.compose.schema.shapes import PAIRS, TEXTS, WORDS, Attribute, MapOf, Struct
 
 _REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*", re.DOTALL)
@@ -56,22 +56,18 @@ BUILD = Struct(
         "network": Attribute(TEXT, "The network of RUN steps: default, none, host or a name."),
         "extra_hosts": Attribute(Hosts(), "Host names for RUN steps."),
         "shm_size": Attribute(SIZE, "The size of /dev/shm in RUN steps."),
-        "additional_contexts": Attribute(
-            MapOf(Context(), pairs=True), "More contexts, by name.", PENDING
-        ),
-        "cache_from": Attribute(TEXTS, "Images to take cached steps from.", PENDING),
-        "cache_to": Attribute(TEXTS, "Where to keep cached steps.", PENDING),
-        "entitlements": Attribute(TEXTS, "Privileges of the build.", PENDING),
+        "additional_contexts": Attribute(MapOf(Context(), pairs=True), "More contexts, by name."),
+        "cache_from": Attribute(TEXTS, "Images to take cached steps from."),
+        "cache_to": Attribute(TEXTS, "Where to keep cached steps."),
+        "entitlements": Attribute(TEXTS, "Privileges of the build."),
         "isolation": Attribute(TEXT, "The isolation technology.", WINDOWS),
-        "platforms": Attribute(WORDS, "Platforms to build for.", PENDING),
-        "privileged": Attribute(FLAG, "Run steps with every privilege.", PENDING),
-        "provenance": Attribute(TEXT, "Attest how the image was built.", PENDING),
-        "sbom": Attribute(TEXT, "List what is in the image.", PENDING),
-        "secrets": Attribute(SECRET_GRANTS, "Secrets for RUN --mount=type=secret.", PENDING),
-        "ssh": Attribute(
-            MapOf(TEXT, pairs=True), "SSH agents and keys for RUN --mount=type=ssh.", PENDING
-        ),
-        "ulimits": Attribute(ULIMITS, "Limits in RUN steps.", PENDING),
+        "platforms": Attribute(WORDS, "Platforms to build for."),
+        "privileged": Attribute(FLAG, "Run steps with every privilege."),
+        "provenance": Attribute(TEXT, "Attest how the image was built.", ATTESTATIONS),
+        "sbom": Attribute(TEXT, "List what is in the image.", ATTESTATIONS),
+        "secrets": Attribute(SECRET_GRANTS, "Secrets for RUN --mount=type=secret."),
+        "ssh": Attribute(PAIRS, "SSH agents and keys for RUN --mount=type=ssh."),
+        "ulimits": Attribute(ULIMITS, "Limits in RUN steps."),
     },
     short=_short,
     short_schema={"type": "string"},

@@ -13,7 +13,7 @@ from orchestrator.compose.schema.kinds import (
     Whole,
 )
 from orchestrator.compose.schema.limits import GENERIC_RESOURCE, RESERVED_DEVICE
-from orchestrator.compose.schema.pending import PENDING, SWARM
+from orchestrator.compose.schema.pending import GPUS, SWARM
 from orchestrator.compose.schema.shapes import PAIRS, TEXTS, Attribute, ListOf, Struct
 
 _LIMITS = Struct(
@@ -29,7 +29,7 @@ _RESERVATIONS = Struct(
     {
         "cpus": Attribute(CPUS, "CPUs set aside.", SWARM),
         "memory": Attribute(SIZE, "Memory that is given up last."),
-        "devices": Attribute(ListOf(RESERVED_DEVICE), "Devices set aside.", PENDING),
+        "devices": Attribute(ListOf(RESERVED_DEVICE), "Devices set aside.", GPUS),
         "generic_resources": Attribute(ListOf(GENERIC_RESOURCE), "Other resources.", SWARM),
     },
 )
@@ -68,9 +68,9 @@ _RESTART = Struct(
         "condition": Attribute(
             Choice(("none", "on-failure", "any", "always", "unless-stopped")), "When to restart."
         ),
-        "delay": Attribute(DURATION, "The time between attempts.", PENDING),
+        "delay": Attribute(DURATION, "The time between attempts."),
         "max_attempts": Attribute(WHOLE, "How often to try; 0 is without end."),
-        "window": Attribute(DURATION, "When a restart counts as a success.", PENDING),
+        "window": Attribute(DURATION, "When a restart counts as a success."),
     },
 )
 DEPLOY = Struct(
@@ -94,8 +94,8 @@ DEPLOY = Struct(
         "labels": Attribute(PAIRS, "Labels of the service, not of its containers.", SWARM),
         "endpoint_mode": Attribute(Choice(("vip", "dnsrr")), "How its name resolves.", SWARM),
         "placement": Attribute(_PLACEMENT, "Which nodes.", SWARM),
-        "update_config": Attribute(_rollout("update_config"), "How updates go.", PENDING),
-        "rollback_config": Attribute(_rollout("rollback_config"), "How updates go back.", PENDING),
+        "update_config": Attribute(_rollout("update_config"), "How updates go."),
+        "rollback_config": Attribute(_rollout("rollback_config"), "How updates go back."),
     },
     nullable=True,
 )

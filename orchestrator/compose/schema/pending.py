@@ -1,6 +1,11 @@
 """Why a valid attribute has no effect: the sentences that warnings say."""
 
-PENDING = "valid, but pystack does not carry it yet: it has no effect"
 SWARM = "only a swarm heeds this: it has no effect"
 WINDOWS = "only Windows containers heed this: it has no effect"
 OBSOLETE = "obsolete: it has no effect"
+GPUS = "pystack hands no GPUs to containers: it has no effect"
+MODELS = "pystack runs no language models: it has no effect"
+PROVIDERS = "pystack calls no providers: the service is left out"
+ATTESTATIONS = "pystack attests nothing about the images it builds: it has no effect"
+ALWAYS_IPV4 = "networks always have IPv4 addresses here: false has no effect"
+ONE_IPAM = "addresses are always chosen by pystack's own driver: it has no effect"

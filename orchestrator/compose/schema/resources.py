@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -15,9 +16,10 @@ from orchestrator.compose.schema.kinds import (
     Kind,
     Parsed,
     Reading,
+    Text,
     passes,
 )
-from orchestrator.compose.schema.pending import PENDING, SWARM
+from orchestrator.compose.schema.pending import ALWAYS_IPV4, ONE_IPAM, SWARM
 from orchestrator.compose.schema.shapes import OPTIONS, PAIRS, TEXTS, Attribute, ListOf, Struct
 
 
@@ -46,7 +48,7 @@ _IPAM_CONFIG = Struct(
         "subnet": Attribute(_SUBNET, "The subnet, as 10.5.0.0/16."),
         "ip_range": Attribute(_SUBNET, "The part of it that containers get addresses from."),
         "gateway": Attribute(Parsed(ip_address, "an IP address"), "The gateway's address."),
-        "aux_addresses": Attribute(OPTIONS, "Addresses that are taken.", PENDING),
+        "aux_addresses": Attribute(OPTIONS, "Addresses that are taken."),
     },
 )
 
@@ -64,16 +66,16 @@ NETWORK = Struct(
         "driver_opts": Attribute(OPTIONS, "Options for the driver."),
         "external": _IS_EXTERNAL,
         "internal": Attribute(FLAG, "No way out of this network."),
-        "attachable": Attribute(FLAG, "Other containers may join; here they always may.", SWARM),
-        "enable_ipv4": Attribute(FLAG, "IPv4 addresses; true unless said.", PENDING),
+        "attachable": Attribute(FLAG, "Other containers may join; here they always may."),
+        "enable_ipv4": Attribute(FLAG, "IPv4 addresses; true unless said.", ALWAYS_IPV4),
         "enable_ipv6": Attribute(FLAG, "IPv6 addresses."),
         "ipam": Attribute(
             Struct(
                 "ipam",
                 {
-                    "driver": Attribute(TEXT, "The address driver.", PENDING),
+                    "driver": Attribute(TEXT, "The address driver.", ONE_IPAM),
                     "config": Attribute(ListOf(_IPAM_CONFIG, identity=_subnet), "Subnets."),
-                    "options": Attribute(OPTIONS, "Options for the driver.", PENDING),
+                    "options": Attribute(OPTIONS, "Options for the driver.", ONE_IPAM),
                 },
             ),
             "Addresses.",
@@ -110,13 +112,27 @@ VOLUME = Struct(
     nullable=True,
     finish=_with_absolute_device,
 )
+_ON_CHANGE = re.compile(r"roll|restart|none|signal:[A-Za-z0-9+]+|exec:.+", re.DOTALL)
+_EXTENSION = Attribute(
+    Struct(
+        "granted_extension",
+        {
+            "on_change": Attribute(
+                Text(_ON_CHANGE, "roll, restart, none, signal:NAME or exec:COMMAND"),
+                "What new content does to running containers; roll replaces them.",
+            )
+        },
+    ),
+    "pystack's own settings.",
+)
 SECRET = Struct(
     "secret",
     {
+        "x-pystack": _EXTENSION,
         "name": _NAME,
         "file": Attribute(FilePath(), "The file that holds it."),
-        "environment": Attribute(TEXT, "The variable that holds it.", PENDING),
-        "external": Attribute(External(), "It exists already.", PENDING),
+        "environment": Attribute(TEXT, "The variable that holds it."),
+        "external": Attribute(External(), "It exists already."),
         "labels": Attribute(PAIRS, "Labels.", SWARM),
         "driver": Attribute(TEXT, "The driver.", SWARM),
         "driver_opts": Attribute(OPTIONS, "Options for the driver.", SWARM),
@@ -126,11 +142,12 @@ SECRET = Struct(
 CONFIG = Struct(
     "config",
     {
+        "x-pystack": _EXTENSION,
         "name": _NAME,
         "file": Attribute(FilePath(), "The file that holds it."),
-        "content": Attribute(TEXT, "Its own text.", PENDING),
-        "environment": Attribute(TEXT, "The variable that holds it.", PENDING),
-        "external": Attribute(External(), "It exists already.", PENDING),
+        "content": Attribute(TEXT, "Its own text."),
+        "environment": Attribute(TEXT, "The variable that holds it."),
+        "external": Attribute(External(), "It exists already."),
         "labels": Attribute(PAIRS, "Labels.", SWARM),
         "template_driver": Attribute(TEXT, "The template driver.", SWARM),
     },

@@ -42,7 +42,7 @@ from orchestrator.compose.schema.mounts import (
     volume_identity,
     with_absolute_source,
 )
-from orchestrator.compose.schema.pending import PENDING, WINDOWS
+from orchestrator.compose.schema.pending import GPUS, MODELS, PROVIDERS, WINDOWS
 from orchestrator.compose.schema.ports import FORM as PORT_FORM
 from orchestrator.compose.schema.ports import PUBLISHED, long_ports, port_identity
 from orchestrator.compose.schema.shapes import (
@@ -102,10 +102,10 @@ _ATTACHMENT = Struct(
         "ipv6_address": Attribute(Parsed(IPv6Address, "an IPv6 address"), "A fixed IPv6 address."),
         "mac_address": Attribute(MAC, "A fixed hardware address."),
         "priority": Attribute(Number(), "Networks with more are joined first."),
-        "gw_priority": Attribute(Number(), "The most gives the default route.", PENDING),
-        "interface_name": Attribute(TEXT, "The interface's name inside.", PENDING),
-        "link_local_ips": Attribute(WORDS, "Link-local addresses.", PENDING),
-        "driver_opts": Attribute(OPTIONS, "Options for the driver.", PENDING),
+        "gw_priority": Attribute(Number(), "The most gives the default route."),
+        "interface_name": Attribute(TEXT, "The interface's name inside."),
+        "link_local_ips": Attribute(WORDS, "Link-local addresses."),
+        "driver_opts": Attribute(OPTIONS, "Options for the driver."),
     },
     nullable=True,
 )
@@ -148,9 +148,8 @@ MOUNT = Struct(
                     "recursive": Attribute(
                         Choice(("enabled", "disabled", "writable", "readonly")),
                         "Whether mounts below the source come along.",
-                        PENDING,
                     ),
-                    "selinux": Attribute(Choice(("z", "Z")), "SELinux labels.", PENDING),
+                    "selinux": Attribute(Choice(("z", "Z")), "SELinux labels."),
                 },
             ),
             "For a bind mount.",
@@ -161,7 +160,7 @@ MOUNT = Struct(
                 {
                     "nocopy": Attribute(FLAG, "Do not fill a new volume from the image."),
                     "subpath": Attribute(TEXT, "A directory in the volume."),
-                    "labels": Attribute(PAIRS, "Labels of an anonymous volume.", PENDING),
+                    "labels": Attribute(PAIRS, "Labels of an anonymous volume."),
                 },
             ),
             "For a volume.",
@@ -179,7 +178,6 @@ MOUNT = Struct(
         "image": Attribute(
             Struct("mount_image", {"subpath": Attribute(TEXT, "A directory in the image.")}),
             "For an image.",
-            PENDING,
         ),
     },
     short=long_volume,
@@ -330,15 +328,15 @@ CARRIED = {
     "working_dir": Attribute(TEXT, "Where it runs."),
 }
 NOT_CARRIED = {
-    "annotations": Attribute(PAIRS, "OCI annotations.", PENDING),
-    "attach": Attribute(FLAG, "Show its output when attached.", PENDING),
-    "blkio_config": Attribute(BLKIO, "Limits on block devices.", PENDING),
-    "cgroup": Attribute(Choice(("host", "private")), "Whose cgroup namespace.", PENDING),
-    "cgroup_parent": Attribute(TEXT, "The parent of its cgroup.", PENDING),
+    "annotations": Attribute(PAIRS, "OCI annotations."),
+    "attach": Attribute(FLAG, "Show its output when attached."),
+    "blkio_config": Attribute(BLKIO, "Limits on block devices."),
+    "cgroup": Attribute(Choice(("host", "private")), "Whose cgroup namespace."),
+    "cgroup_parent": Attribute(TEXT, "The parent of its cgroup."),
     "cpu_count": Attribute(Whole(), "How many CPUs.", WINDOWS),
     "cpu_percent": Attribute(Whole(0, 100), "The share of the CPUs.", WINDOWS),
-    "cpu_rt_period": Attribute(_MICROSECONDS, "The real-time period.", PENDING),
-    "cpu_rt_runtime": Attribute(_MICROSECONDS, "Real-time in each period.", PENDING),
+    "cpu_rt_period": Attribute(_MICROSECONDS, "The real-time period."),
+    "cpu_rt_runtime": Attribute(_MICROSECONDS, "Real-time in each period."),
     "credential_spec": Attribute(
         Struct(
             "credential_spec",
@@ -354,13 +352,12 @@ NOT_CARRIED = {
     "develop": Attribute(
         Struct("develop", {"watch": Attribute(ListOf(_WATCH), "What is watched.")}, nullable=True),
         "What to do when files change.",
-        PENDING,
     ),
-    "device_cgroup_rules": Attribute(WORDS, "Rules for devices.", PENDING),
-    "external_links": Attribute(WORDS, "Links to containers outside.", PENDING),
-    "gpus": Attribute(ListOf(GPU, single=True, form="all or a list of devices"), "GPUs.", PENDING),
+    "device_cgroup_rules": Attribute(WORDS, "Rules for devices."),
+    "external_links": Attribute(WORDS, "Links to containers outside."),
+    "gpus": Attribute(ListOf(GPU, single=True, form="all or a list of devices"), "GPUs.", GPUS),
     "isolation": Attribute(TEXT, "The isolation technology.", WINDOWS),
-    "mem_swappiness": Attribute(Whole(0, 100), "How readily it swaps.", PENDING),
+    "mem_swappiness": Attribute(Whole(0, 100), "How readily it swaps."),
     "models": Attribute(
         MapOf(
             Struct(
@@ -375,13 +372,13 @@ NOT_CARRIED = {
             listed={},
         ),
         "Models it uses.",
-        PENDING,
+        MODELS,
     ),
-    "oom_kill_disable": Attribute(FLAG, "Never kill it for memory.", PENDING),
-    "oom_score_adj": Attribute(Whole(-1000, 1000), "When it is killed for memory.", PENDING),
-    "platform": Attribute(TEXT, "The platform, as linux/amd64.", PENDING),
-    "post_start": Attribute(ListOf(_HOOK), "What to run after it starts.", PENDING),
-    "pre_stop": Attribute(ListOf(_HOOK), "What to run before it stops.", PENDING),
+    "oom_kill_disable": Attribute(FLAG, "Never kill it for memory."),
+    "oom_score_adj": Attribute(Whole(-1000, 1000), "When it is killed for memory."),
+    "platform": Attribute(TEXT, "The platform, as linux/amd64."),
+    "post_start": Attribute(ListOf(_HOOK), "What to run after it starts."),
+    "pre_stop": Attribute(ListOf(_HOOK), "What to run before it stops."),
     "provider": Attribute(
         Struct(
             "provider",
@@ -393,14 +390,14 @@ NOT_CARRIED = {
             },
         ),
         "What runs it instead.",
-        PENDING,
+        PROVIDERS,
     ),
-    "pull_refresh_after": Attribute(TEXT, "When to ask the registry again.", PENDING),
-    "runtime": Attribute(TEXT, "The OCI runtime.", PENDING),
-    "storage_opt": Attribute(OPTIONS, "Options of the storage driver.", PENDING),
-    "use_api_socket": Attribute(FLAG, "Mount the engine's socket.", PENDING),
-    "userns_mode": Attribute(TEXT, "Whose user namespace.", PENDING),
-    "uts": Attribute(TEXT, "Whose UTS namespace.", PENDING),
-    "volumes_from": Attribute(WORDS, "Mount what another service mounts.", PENDING),
+    "pull_refresh_after": Attribute(TEXT, "When to ask the registry again."),
+    "runtime": Attribute(TEXT, "The OCI runtime."),
+    "storage_opt": Attribute(OPTIONS, "Options of the storage driver."),
+    "use_api_socket": Attribute(FLAG, "Mount the engine's socket."),
+    "userns_mode": Attribute(TEXT, "Whose user namespace."),
+    "uts": Attribute(TEXT, "Whose UTS namespace."),
+    "volumes_from": Attribute(WORDS, "Mount what another service mounts."),
 }
 SERVICE = Struct("service", dict(sorted({**CARRIED, **NOT_CARRIED}.items())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.compose.schema.files import INCLUDE
 from orchestrator.compose.schema.kinds import NAME, TEXT, Scalar
-from orchestrator.compose.schema.pending import OBSOLETE, PENDING
+from orchestrator.compose.schema.pending import MODELS, OBSOLETE
 from orchestrator.compose.schema.resources import (
     CONFIG,
     MODEL,
@@ -26,6 +26,6 @@ STACK = Struct(
         "volumes": Attribute(MapOf(VOLUME, key=NAME, nullable=True), "The named volumes."),
         "configs": Attribute(MapOf(CONFIG, key=NAME, nullable=True), "The configs."),
         "secrets": Attribute(MapOf(SECRET, key=NAME, nullable=True), "The secrets."),
-        "models": Attribute(MapOf(MODEL, key=NAME, nullable=True), "The models.", PENDING),
+        "models": Attribute(MapOf(MODEL, key=NAME, nullable=True), "The models.", MODELS),
     },
 )

@@ -10,17 +10,29 @@ import pytest
 from orchestrator.compose.load import load_stack
 from orchestrator.model.container import (
     Attachment,
+    DeviceLimit,
     Healthcheck,
+    Hook,
     Mount,
     PortBinding,
     Resources,
     RestartPolicy,
     Ulimit,
 )
-from orchestrator.model.stack import Build, Dependency, Service
+from orchestrator.model.stack import (
+    Build,
+    BuildSecret,
+    Dependency,
+    Rollout,
+    Service,
+    WatchRule,
+)
 
 ENVIRON = {"HOME": "/home/ann", "FROM_SHELL": "s"}
-REST = "  db: {image: b}\nnetworks: {front: {}}\nvolumes: {data: {}}\n"
+REST = (
+    "  db: {image: b}\nnetworks: {front: {}}\nvolumes: {data: {}}\n"
+    "secrets: {key: {environment: FROM_SHELL}}\n"
+)
 
 
 def service(body: str, directory: Path) -> Service:
@@ -90,9 +102,13 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
         ("restart: always", "restart", RestartPolicy(name="always")),
         ("restart: no", "restart", RestartPolicy()),
         ("restart: 'on-failure:3'", "restart", RestartPolicy(name="on-failure", max_retries=3)),
-        ("deploy: {restart_policy: {condition: any}}", "restart", RestartPolicy(name="always")),
-        ("deploy: {restart_policy: {condition: on-failure, max_attempts: 2}}", "restart",
-         RestartPolicy(name="on-failure", max_retries=2)),
+        ("deploy: {restart_policy: {condition: any}}", "restart",
+         RestartPolicy(name="always", unhealthy=True)),
+        ("deploy: {restart_policy: {condition: on-failure, max_attempts: 2, delay: 3s, "
+         "window: 1m}}", "restart",
+         RestartPolicy(name="on-failure", max_retries=2, delay_s=3.0, window_s=60.0,
+                       unhealthy=True)),
+        ("deploy: {restart_policy: {condition: none}}", "restart", RestartPolicy()),
         ("mem_limit: 64m\nmemswap_limit: -1\nmem_reservation: 32m\ncpus: 0.5\ncpu_shares: 512\n"
          "cpuset: 0-1\npids_limit: 100\nulimits: {nproc: 9, nofile: {soft: 1, hard: 2}}",
          "resources",
@@ -104,7 +120,37 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
          "    reservations: {memory: 512M}", "resources",
          Resources(nano_cpus=250_000_000, memory_bytes=1 << 30, pids_limit=5,
                    memory_reservation_bytes=512 << 20)),
-        ("cpu_quota: 50000\ncpu_period: 100ms", "resources", Resources(nano_cpus=500_000_000)),
+        ("cpu_quota: 50000\ncpu_period: 100ms", "resources",
+         Resources(cpu_quota_us=50_000, cpu_period_us=100_000)),
+        ("cpu_rt_runtime: 400ms\ncpu_rt_period: 1400us\nmem_swappiness: 10\n"
+         "oom_kill_disable: true", "resources",
+         Resources(cpu_rt_runtime_us=400_000, cpu_rt_period_us=1400, memory_swappiness=10,
+                   oom_kill_disable=True)),
+        ("blkio_config:\n  weight: 300\n  weight_device: [{path: /dev/sda, weight: 400}]\n"
+         "  device_read_bps: [{path: /dev/sda, rate: 12mb}]\n"
+         "  device_write_iops: [{path: /dev/sda, rate: 30}]", "resources",
+         Resources(blkio_weight=300,
+                   blkio_weight_device=(DeviceLimit(path="/dev/sda", value=400),),
+                   device_read_bps=(DeviceLimit(path="/dev/sda", value=12 << 20),),
+                   device_write_iops=(DeviceLimit(path="/dev/sda", value=30),))),
+        ("annotations: {a.b: c}", "annotations", {"a.b": "c"}),
+        ("cgroup: private", "cgroupns_mode", "private"),
+        ("cgroup_parent: m", "cgroup_parent", "m"),
+        ("device_cgroup_rules: ['c 1:3 mr']", "device_cgroup_rules", ("c 1:3 mr",)),
+        ("oom_score_adj: -5", "oom_score_adj", -5),
+        ("platform: linux/arm64", "platform", "linux/arm64"),
+        ("runtime: crun", "runtime", "crun"),
+        ("storage_opt: {size: 1G}", "storage_options", {"size": "1G"}),
+        ("use_api_socket: true", "use_api_socket", True),
+        ("userns_mode: host", "userns_mode", "host"),
+        ("uts: host", "uts_mode", "host"),
+        ("volumes_from: [db, 'db:ro', 'container:x:ro']", "volumes_from",
+         ("db", "db:ro", "container:x:ro")),
+        ("post_start: [{command: [a, b], user: u, working_dir: /w, privileged: true, "
+         "environment: [A=1]}]", "post_start",
+         (Hook(command=("a", "b"), user="u", working_dir="/w", privileged=True,
+               environment={"A": "1"}),)),
+        ("pre_stop: [{command: a b}]", "pre_stop", (Hook(command=("a", "b")),)),
         ("ports: ['80']", "ports", (PortBinding(container_port=80),)),
         ("ports: [80]", "ports", (PortBinding(container_port=80),)),
         ("ports: ['8080:80/udp']", "ports",
@@ -121,6 +167,8 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
           PortBinding(container_port=81, host_port=9001))),
         ("ports: ['80-81']", "ports",
          (PortBinding(container_port=80), PortBinding(container_port=81))),
+        ("ports: ['8000-8010:80']", "ports",
+         (PortBinding(container_port=80, host_port=8000, host_port_last=8010),)),
         ("ports: [{target: 80, published: '8080', host_ip: 10.0.0.1, protocol: udp, mode: host}]",
          "ports",
          (PortBinding(container_port=80, host_port=8080, host_ip="10.0.0.1", protocol="udp"),)),
@@ -138,8 +186,15 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
         ("volumes: [{type: tmpfs, target: /d, tmpfs: {size: 64m, mode: 01777}}]", "mounts",
          (Mount(kind="tmpfs", target="/d", tmpfs_size_bytes=64 << 20, tmpfs_mode=0o1777),)),
         ("tmpfs: /run", "mounts", (Mount(kind="tmpfs", target="/run"),)),
-        ("tmpfs: ['/run:size=1m,mode=755,noexec']", "mounts",
-         (Mount(kind="tmpfs", target="/run", tmpfs_size_bytes=1 << 20, tmpfs_mode=0o755),)),
+        ("tmpfs: ['/run:size=1m,mode=755,noexec,uid=5']", "mounts",
+         (Mount(kind="tmpfs", target="/run", tmpfs_size_bytes=1 << 20, tmpfs_mode=0o755,
+                tmpfs_options=("noexec", "uid=5")),)),
+        ("volumes: [{type: image, source: 'a:1', target: /d, image: {subpath: s}}]", "mounts",
+         (Mount(kind="image", source="a:1", target="/d", subpath="s", read_only=True),)),
+        ("volumes: [{type: bind, source: /a, target: /d, bind: {recursive: disabled}}]", "mounts",
+         (bind("/a", "/d", recursive="disabled"),)),
+        ("volumes: [{type: volume, target: /d, volume: {labels: {a: b}}}]", "mounts",
+         (Mount(kind="volume", target="/d", volume_labels={"a": "b"}),)),
         ("healthcheck: {test: curl x, interval: 5s, timeout: 2s, retries: 9, start_period: 1m, "
          "start_interval: 1s}", "healthcheck",
          Healthcheck(test=("CMD-SHELL", "curl x"), interval_s=5.0, timeout_s=2.0, retries=9,
@@ -157,6 +212,14 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
          (Attachment(network="demo_default", aliases=("web", "www"), ipv4_address="10.1.0.2",
                      mac_address="02:42:ac:11:00:02", priority=10),
           Attachment(network="demo_front", aliases=("web",)))),
+        ("networks:\n  default: {gw_priority: 1, interface_name: lan0, link_local_ips: "
+         "[169.254.8.8], driver_opts: {a: b}}", "attachments",
+         (Attachment(network="demo_default", aliases=("web",), gw_priority=1,
+                     interface_name="lan0", link_local_ips=("169.254.8.8",),
+                     driver_opts={"a": "b"}),)),
+        ("links: [db, 'db:base']\nexternal_links: ['old:cache']", "attachments",
+         (Attachment(network="demo_default", aliases=("web",),
+                     links=("service:db:db", "service:db:base", "old:cache")),)),
         ("mac_address: '02:42:ac:11:00:03'", "attachments",
          (Attachment(network="demo_default", aliases=("web",), mac_address="02:42:ac:11:00:03"),)),
     ],
@@ -181,6 +244,17 @@ def test_an_attribute_of_the_container(
         ("container_name: one", "container_name", "one"),
         ("pull_policy: if_not_present", "pull_policy", "missing"),
         ("pull_policy: always", "pull_policy", "always"),
+        ("volumes_from: [db]", "depends_on", (Dependency(service="db", restart=True),)),
+        ("attach: false", "attach", False),
+        ("deploy: {update_config: {parallelism: 2, delay: 10s, order: start-first, "
+         "failure_action: rollback, monitor: 1m, max_failure_ratio: 0.5}}", "update",
+         Rollout(parallelism=2, delay_s=10.0, order="start-first", failure_action="rollback",
+                 monitor_s=60.0, max_failure_ratio=0.5)),
+        ("deploy: {rollback_config: {parallelism: 0}}", "rollback", Rollout(parallelism=0)),
+        ("develop: {watch: [{path: /s, action: sync+exec, target: /t, ignore: [a], "
+         "exec: {command: make}}]}", "watch",
+         (WatchRule(path="/s", action="sync+exec", target="/t", ignore=("a",),
+                    exec=Hook(command=("make",))),)),
     ],
 )  # fmt: skip
 def test_an_attribute_of_the_service(body: str, field: str, value: object, tmp_path: Path) -> None:
@@ -214,6 +288,26 @@ def test_a_build_in_long_form(tmp_path: Path) -> None:
         network="host",
         extra_hosts=("h:10.0.0.1",),
         shm_size_bytes=128 << 20,
+    )
+
+
+def test_the_rest_of_a_build_in_long_form(tmp_path: Path) -> None:
+    body = (
+        "build:\n  context: .\n  additional_contexts: {other: ../x, base: 'docker-image://a:1'}\n"
+        "  cache_from: [a:1]\n  cache_to: ['type=local,dest=c']\n  platforms: [linux/arm64]\n"
+        "  secrets: [key]\n  ssh: [default]\n  ulimits: {nofile: 9}\n"
+        "  entitlements: [security.insecure]"
+    )
+    assert service(body, tmp_path).build == Build(
+        context=str(tmp_path),
+        contexts={"other": str(tmp_path.parent / "x"), "base": "docker-image://a:1"},
+        cache_from=("a:1",),
+        cache_to=("type=local,dest=c",),
+        platforms=("linux/arm64",),
+        secrets=(BuildSecret(id="key", value="s"),),
+        ssh={"default": ""},
+        ulimits=(Ulimit(name="nofile", soft=9, hard=9),),
+        entitlements=("security.insecure",),
     )
 
 

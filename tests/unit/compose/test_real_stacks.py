@@ -89,7 +89,7 @@ def test_an_application_of_several_directories() -> None:
     assert api.build is not None
     assert api.build.context == str(directory / "services" / "api")
     assert api.depends_on[0].restart
-    assert api.container.mounts[0].target == "/run/secrets/api-token"
+    assert api.container.files[0].target == "/run/secrets/api-token"
     assert db.container.healthcheck is not None
     assert db.container.healthcheck.test == (
         "CMD-SHELL",

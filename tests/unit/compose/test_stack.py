@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.compose.load import Loaded, StackInvalid, load_stack
 from orchestrator.errors import InvalidInput
+from orchestrator.model.container import GrantedFile
 from orchestrator.model.stack import StackNetwork, StackVolume
 
 
@@ -163,17 +164,46 @@ def test_mistakes_of_a_service_that_takes_no_part_do_not_stop_the_others() -> No
     assert [service.name for service in loaded.stack.services] == ["web"]
 
 
-@pytest.mark.usefixtures("here")
-def test_secrets_and_configs_from_files_are_mounted_read_only() -> None:
+def test_configs_and_secrets_are_files_whose_content_goes_beside_the_stack(here: Path) -> None:
+    (here / "key.txt").write_text("k")
     text = (
-        "services:\n  web:\n    image: a\n    secrets: [key]\n"
-        "    configs: [{source: conf, target: /etc/app.conf}]\n"
-        "secrets: {key: {file: ./key.txt}}\nconfigs: {conf: {file: app.conf}}\n"
+        "services:\n  web:\n    image: a\n    secrets: [key, {source: token, mode: 0400, uid: 7}]\n"
+        "    configs: [{source: conf, target: /etc/app.conf}, kept]\n"
+        "secrets: {key: {file: ./key.txt}, token: {environment: TOKEN}}\n"
+        "configs:\n  conf: {content: 'a=${TOKEN}', x-pystack: {on_change: 'signal:HUP'}}\n"
+        "  kept: {external: true}\n"
     )
-    mounts = load(text).stack.services[0].container.mounts
-    assert [(m.kind, m.source, m.target, m.read_only) for m in mounts] == [
-        ("bind", str(Path("app.conf").absolute()), "/etc/app.conf", True),
-        ("bind", str(Path("key.txt").absolute()), "/run/secrets/key", True),
+    loaded = load(text, environ={"TOKEN": "t"})
+    assert loaded.stack.services[0].container.files == (
+        GrantedFile(source="configs/conf", target="/etc/app.conf", on_change="signal:HUP"),
+        GrantedFile(source="configs/kept", target="/kept"),
+        GrantedFile(source="secrets/key", target="/run/secrets/key"),
+        GrantedFile(source="secrets/token", target="/run/secrets/token", uid="7", mode=0o400),
+    )
+    assert [(f.source, f.name, f.external) for f in loaded.stack.granted] == [
+        ("configs/conf", "my_app2_conf", False),
+        ("configs/kept", "kept", True),
+        ("secrets/key", "my_app2_key", False),
+        ("secrets/token", "my_app2_token", False),
+    ]
+    assert loaded.read_contents() == {
+        "configs/conf": b"a=t",
+        "secrets/key": b"k",
+        "secrets/token": b"t",
+    }
+
+
+@pytest.mark.usefixtures("here")
+def test_a_secret_that_is_not_there_is_told_of_when_it_is_read() -> None:
+    text = (
+        "services:\n  web: {image: a, secrets: [key, token]}\n"
+        "secrets: {key: {file: no.txt}, token: {environment: NONE}}\n"
+    )
+    with pytest.raises(StackInvalid) as caught:
+        load(text).read_contents()
+    assert str(caught.value).splitlines() == [
+        "stack.yml:3:23: secrets.key.file: no.txt: No such file or directory",
+        "stack.yml:3:53: secrets.token.environment: the variable NONE is not set",
     ]
 
 
@@ -185,24 +215,17 @@ def test_what_has_no_effect_is_warned_of_by_its_place_and_name() -> None:
         "    ports: ['8000-8010:80']\n    pull_policy: daily\n    links: ['db:base']\n"
         "    tmpfs: /run:uid=5\n    volumes: [/a:/x, /b:/x]\n  db: {image: b}\n"
     )
-    pending = "valid, but pystack does not carry it yet: it has no effect"
     assert sorted(load(text).warnings) == sorted(
         [
             "stack.yml:1:1: version: obsolete: it has no effect",
             "stack.yml:4:12: services.web.image: the variable TAG is not set, "
             "an empty string is used",
-            f"stack.yml:5:5: services.web.runtime: {pending}",
             "stack.yml:6:5: services.web.cpu_count: only Windows containers heed this: "
             "it has no effect",
             "stack.yml:8:7: services.web.deploy.placement: only a swarm heeds this: "
             "it has no effect",
-            "stack.yml:9:13: services.web.ports[0]: pystack does not choose from a range yet: "
-            "8000 is used",
             'stack.yml:10:18: services.web.pull_policy: "daily" is not carried yet: '
             "treated as missing",
-            "stack.yml:11:13: services.web.links[0]: the other name is not carried yet; "
-            "the service's own name works",
-            'stack.yml:12:12: services.web.tmpfs[0]: pystack does not carry "uid=5" yet',
             "stack.yml:13:22: services.web.volumes: given twice, the last one counts",
         ]
     )
