@@ -11,7 +11,7 @@ import pytest
 from tests.support import isolation as namespaces
 from tests.support import leaks
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.confined"]
 
 KERNEL_DIRECTORIES = ("integration", "e2e")
 ISOLATION = pytest.StashKey[namespaces.Isolation | None]()
