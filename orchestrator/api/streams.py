@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import select
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 _encode = msgspec.json.encode
+
+# What is held of a client's bytes until they are taken, and of ours until the client takes them.
+_MOST_RECEIVED = 256 << 10
+_MOST_UNSENT = 256 << 10
 
 
 class JsonLines:
@@ -39,29 +46,69 @@ async def json_lines(request: web.Request) -> AsyncIterator[JsonLines]:
         await response.write_eof()
 
 
-class Hijacked:
+class Hijacked(asyncio.Protocol):
     """A connection that speaks raw bytes from now on.
 
-    `received` gives what the client sends, and ends when it closes its half.
-    Source: Engine API reference, "ContainerAttach", hijacking.
+    The transport's protocol in place of the HTTP server's, which would close the connection as
+    soon as the client has closed its half. Both directions hold little and push back.
+    Source: Engine API reference, "ContainerAttach", hijacking; asyncio, "Transports and Protocols".
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, server: asyncio.BaseProtocol) -> None:
         self._transport = transport
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._server = server
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._ended = False
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._hangup: select.epoll | None = None
 
-    # aiohttp calls these two as it does a payload parser's.
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._queue.put_nowait(bytes(data))
-        return False, b""
+    # -- what the transport calls
 
-    def feed_eof(self) -> None:
-        self._queue.put_nowait(None)
+    def data_received(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held > _MOST_RECEIVED:
+            self._transport.pause_reading()
+        self._arrived.set()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._arrived.set()
+        self._watch_for_hangup()
+        return True  # the other half stays open
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
+        self._arrived.set()
+        self._room.set()
+        self._unwatch()
+        # It cancels the handler.
+        self._server.connection_lost(exc)
+
+    # -- what the handler calls
 
     async def received(self) -> AsyncIterator[bytes]:
-        """The client's bytes as they come."""
-        while (data := await self._queue.get()) is not None:
-            yield data
+        """The client's bytes as they come, until it closes its half or goes away."""
+        while True:
+            while self._pieces:
+                data = self._pieces.popleft()
+                self._held -= len(data)
+                if self._held <= _MOST_RECEIVED // 2 and not self._ended:
+                    self._transport.resume_reading()
+                yield data
+            if self._ended:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def write(self, data: bytes) -> None:
         """Nothing; the bytes are on their way, or the client is gone."""
@@ -72,16 +119,54 @@ class Hijacked:
     def gone(self) -> bool:
         return self._transport.is_closing()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the client takes what it is sent."""
+        return self._room.is_set()
+
     async def drain(self) -> None:
-        """Nothing, once a slow client has taken most of what was written."""
-        # The transport tells its own protocol of room, and nobody else.
-        while self._transport.get_write_buffer_size() > 1 << 20 and not self.gone:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        """Nothing, once a slow client has taken most of what was written, or is gone."""
+        await self._room.wait()
+
+    # -- a client that closes its other half too
+
+    def _watch_for_hangup(self) -> None:
+        """After its end was read, the transport looks at the socket only to write: a silent
+        stream would never learn that its client is gone.  Source: epoll(7), EPOLLHUP."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or self._transport.is_closing():
+            return
+        self._hangup = select.epoll()
+        self._hangup.register(sock.fileno(), 0)  # hang-ups and errors come unasked
+        asyncio.get_running_loop().add_reader(self._hangup.fileno(), self._hung_up)
+
+    def _hung_up(self) -> None:
+        self._unwatch()
+        self._transport.abort()
+
+    def _unwatch(self) -> None:
+        if self._hangup is not None:
+            asyncio.get_running_loop().remove_reader(self._hangup.fileno())
+            self._hangup.close()
+            self._hangup = None
+
+
+class Taken(web.Response):
+    """The answer of a handler that took the connection over: there is nothing more to send."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing: the connection is closed already."""
 
 
 @asynccontextmanager
 async def hijack(request: web.Request, content_type: str) -> AsyncIterator[Hijacked]:
-    """The request's connection, taken over; closed with the block."""
+    """The request's connection, taken over; closed with the block.
+
+    The request's body must have been read. The handler answers with `Taken`.
+    """
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
@@ -92,8 +177,11 @@ async def hijack(request: web.Request, content_type: str) -> AsyncIterator[Hijac
         if upgrade
         else f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
     )
-    stream = Hijacked(transport)
-    request.protocol.set_parser(stream)  # type: ignore[arg-type]
+    stream = Hijacked(transport, request.protocol)
+    transport.set_write_buffer_limits(high=_MOST_UNSENT)
+    transport.set_protocol(stream)
+    if not transport.is_reading():
+        transport.resume_reading()
     transport.write(head.encode())
     try:
         yield stream

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 GREEN, YELLOW, RED, BLUE, DIM, BOLD = "32", "33", "31", "34", "2", "1"
@@ -31,3 +32,34 @@ class Terminal:
         except (OSError, ValueError):
             return 80, 24
         return columns or 80, rows or 24
+
+
+@contextmanager
+def raw(descriptor: int) -> Iterator[None]:
+    """The terminal hands every key on as it is while the block lasts: Ctrl-C is no signal then.
+
+    What is no terminal is left alone.
+    """
+    if not os.isatty(descriptor):
+        yield
+        return
+    import termios  # noqa: PLC0415
+    import tty  # noqa: PLC0415
+
+    before = termios.tcgetattr(descriptor)
+    tty.setraw(descriptor, termios.TCSANOW)
+    try:
+        yield
+    finally:
+        # Whoever hung up the terminal has taken its settings along.
+        with suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def window(descriptor: int) -> tuple[int, int] | None:
+    """Rows and columns of the terminal; None where it is none, or knows no size."""
+    try:
+        columns, rows = os.get_terminal_size(descriptor)
+    except OSError:
+        return None
+    return (rows, columns) if rows and columns else None

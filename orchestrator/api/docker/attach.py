@@ -1,23 +1,30 @@
-"""Docker's endpoints about a container's streams: attach, logs, resize."""
+"""Docker's endpoints that join a client to a container's own streams: attach, its websocket form,
+resize."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import anyio
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
-from orchestrator.api.docker.requests import flag
-from orchestrator.api.logs import container_lines
+from orchestrator.api.docker.framing import FRAMED, RAW, frame
+from orchestrator.api.docker.logs import replay
+from orchestrator.api.docker.requests import flag, window_size
 from orchestrator.api.parts import Parts
-from orchestrator.api.streams import Hijacked, hijack
+from orchestrator.api.streams import Hijacked, Taken, hijack
 from orchestrator.errors import Conflict
+from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 from orchestrator.model.observed import Container
-from orchestrator.runtime.attach import resize
-from orchestrator.wire.times import timestamp
+from orchestrator.runtime.attach import Attachment, resize
 
-RAW = "application/vnd.docker.raw-stream"
-FRAMED = "application/vnd.docker.multiplexed-stream"
+_NOT_NOW = {
+    "paused": ("paused", "unpause it first"),
+    "restarting": ("restarting", "wait until it is running"),
+    "removing": ("being removed", "make a new one"),
+    "dead": ("dead", "remove it"),
+}
 
 
 class AttachHandlers:
@@ -28,9 +35,9 @@ class AttachHandlers:
     def routes(self) -> list[web.RouteDef]:
         one = "/containers/{id}"
         return [
-            web.get(one + "/logs", self.logs),
             web.post(one + "/resize", self.resize),
             web.post(one + "/attach", self.attach),
+            web.get(one + "/attach/ws", self.attach_websocket),
         ]
 
     def _get(self, request: web.Request) -> Container:
@@ -38,69 +45,144 @@ class AttachHandlers:
 
     async def resize(self, request: web.Request) -> web.Response:
         container = self._get(request)
-        place = self._parts.launcher.bundle(container).path
-        resize(place, rows=int(request.query["h"]), columns=int(request.query["w"]))
+        rows, columns = window_size(request)
+        if not container.running:
+            raise Conflict(
+                f"container {container.name} is not running",
+                code="container-not-running",
+                about=container.name,
+                hint=f"start it with `pystack start {container.name}`",
+            )
+        resize(self._parts.launcher.bundle(container).path, rows=rows, columns=columns)
         return web.Response(status=200)
 
-    async def logs(self, request: web.Request) -> web.StreamResponse:
-        container = self._get(request)
-        tail = request.query.get("tail") or "all"
-        tty = container.spec.tty
-        response = web.StreamResponse(headers={"Content-Type": RAW if tty else FRAMED})
-        await response.prepare(request)
-        async for line in container_lines(
-            self._parts,
-            container,
-            lines=int(tail) if tail.isdigit() else None,
-            since=float(request.query.get("since") or 0),
-            following=flag(request, "follow"),
-        ):
-            text = line.text + b"\n"
-            if flag(request, "timestamps"):
-                text = timestamp(line.time).encode() + b" " + text
-            number = 2 if line.stream in (2, "stderr") else 1
-            if flag(request, "stdout" if number == 1 else "stderr"):
-                await response.write(text if tty else frame(number, text))
-        await response.write_eof()
-        return response
-
     async def attach(self, request: web.Request) -> web.StreamResponse:
+        """`h` and `w`, our own, give the terminal its size before the first byte is written."""
+        container = self._attachable(request)
+        # Before the takeover: after it there is no status to answer with.
+        keys = _keys(request, container)
+        async with hijack(request, RAW if container.spec.tty else FRAMED) as client:
+            await self._serve(request, container, _Client(client, container), keys)
+        return Taken()
+
+    async def attach_websocket(self, request: web.Request) -> web.StreamResponse:
+        """As `attach`, in binary messages, stdout and stderr as one.
+
+        Source: Engine API reference, "ContainerAttachWebsocket".
+        """
+        container = self._attachable(request)
+        keys = _keys(request, container)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await self._serve(request, container, _WebsocketClient(socket), keys)
+        await socket.close()
+        return socket
+
+    def _attachable(self, request: web.Request) -> Container:
         container = self._get(request)
-        if container.state.status not in ("created", "exited", "running"):
+        if wrong := _NOT_NOW.get(container.state.status):
             raise Conflict(
-                f"container {container.name} is {container.state.status}",
+                f"container {container.name} is {wrong[0]}, {wrong[1]}",
                 code="container-not-attachable",
                 about=container.name,
-                hint="wait until it runs",
+                hint=wrong[1],
             )
-        tty = container.spec.tty
-        wants_input = flag(request, "stdin") and container.spec.stdin_open
-        async with hijack(request, RAW if tty else FRAMED) as client:
-            await self._joined(container, client, tty=tty, wants_input=wants_input)
-        return web.Response()
+        return container
 
-    async def _joined(
-        self, container: Container, client: Hijacked, *, tty: bool, wants_input: bool
+    async def _serve(
+        self, request: web.Request, container: Container, client: _AnyClient, keys: DetachKeys
     ) -> None:
+        wanted = {n for n, name in ((1, "stdout"), (2, "stderr")) if flag(request, name)}
+        if flag(request, "logs"):
+            async for number, text in replay(self._parts, container):
+                if number in wanted:
+                    await client.send(number, text)
+        if not flag(request, "stream"):
+            return
+        wants_input = flag(request, "stdin") and container.spec.stdin_open
         bundle = self._parts.launcher.bundle(container)
-        async with self._containers.attached(container.id, bundle) as session:
-            if session is None:
-                return
-
-            async def send_input() -> None:
-                async for data in client.received():
-                    await session.write(data)
-                session.end_input()
-
-            async with anyio.create_task_group() as tasks:
-                if wants_input:
-                    tasks.start_soon(send_input)
-                async for number, data in session.output():
-                    client.write(data if tty else frame(number, data))
-                    await client.drain()
-                tasks.cancel_scope.cancel()
+        size = window_size(request) if container.spec.tty and "h" in request.query else None
+        async with self._containers.attached(
+            container.id, bundle, with_input=wants_input, size=size
+        ) as session:
+            if session is not None:
+                await joined(client, session, keys if wants_input else None, wanted)
 
 
-def frame(stream: int, data: bytes) -> bytes:
-    """The data with Docker's 8-byte header.  Source: Engine API reference, "ContainerAttach"."""
-    return struct.pack(">BxxxL", stream, len(data)) + data
+async def joined(
+    client: _AnyClient, session: Attachment, keys: DetachKeys | None, wanted: set[int]
+) -> bool:
+    """Whether its client typed the keys to detach; else the process' output has ended.
+
+    With `keys` the client's bytes are the process' stdin.
+    """
+    detached = False
+    async with anyio.create_task_group() as tasks:
+
+        async def send_input(keys: DetachKeys) -> None:
+            nonlocal detached
+            async for data in client.received():
+                passed, detached = keys.feed(data)
+                await session.write(passed)
+                if detached:
+                    tasks.cancel_scope.cancel()
+                    return
+            await session.write(keys.rest())
+            session.end_input()
+
+        if keys is not None:
+            tasks.start_soon(send_input, keys)
+        async for number, data in session.output():
+            if number in wanted:
+                await client.send(number, data)
+        tasks.cancel_scope.cancel()
+    return detached
+
+
+def _keys(request: web.Request, container: Container) -> DetachKeys:
+    text = request.query.get("detachKeys") or DEFAULT
+    return DetachKeys(key_bytes(text) if container.spec.tty else b"")
+
+
+class _AnyClient(Protocol):
+    """Whoever is at the other end: takes pieces of output, gives bytes of input."""
+
+    async def send(self, stream: int, data: bytes) -> None: ...
+
+    def received(self) -> AsyncIterator[bytes]: ...
+
+
+class StreamClient:
+    """A client at a hijacked connection; output is framed unless it is a terminal's."""
+
+    def __init__(self, stream: Hijacked, *, framed: bool) -> None:
+        self._stream = stream
+        self._framed = framed
+
+    async def send(self, stream: int, data: bytes) -> None:
+        """Nothing, once the client has taken most of what it was sent."""
+        self._stream.write(frame(stream, data) if self._framed else data)
+        await self._stream.drain()
+
+    def received(self) -> AsyncIterator[bytes]:
+        """What the client sends."""
+        return self._stream.received()
+
+
+def _Client(stream: Hijacked, container: Container) -> StreamClient:  # noqa: N802
+    return StreamClient(stream, framed=not container.spec.tty)
+
+
+class _WebsocketClient:
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, _stream: int, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+    async def received(self) -> AsyncIterator[bytes]:
+        async for message in self._socket:
+            if message.type is WSMsgType.TEXT:
+                yield message.data.encode()
+            elif message.type is WSMsgType.BINARY:
+                yield message.data

@@ -1,150 +1,225 @@
-"""A terminal or pipe joined to a container's stdio: what `run` and `start -a` do in front."""
+"""A terminal or pipe joined to a container: what `run`, `start -a` and `attach` do in front.
+
+An engine that is killed meanwhile takes nothing with it: the next one is started, what the
+container wrote in between is taken from its log, and its exit code is found.
+"""
 
 from __future__ import annotations
 
-import os
-import select
-import signal
-import socket
+import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.cli.container.relay import Relay, write
+from orchestrator.cli.container.signals import handed_on, window_followed
 from orchestrator.cli.session import Session
-from orchestrator.client.frames import STDERR, Frames
-from orchestrator.errors import PystackError
+from orchestrator.cli.terminal import raw, window
+from orchestrator.client.engine import value_of
+from orchestrator.client.frames import STDERR, STDOUT, Frames
+from orchestrator.client.http import Response
+from orchestrator.errors import Conflict, Failed, NotFound, Unavailable
+from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 
-_READ_BYTES = 65536
-_DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
-_PROXIED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_RETRY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How a container is joined; `removed` says that it goes away when it ends."""
+
+    stdin: bool = False
+    tty: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    sig_proxy: bool = True
+    detach_keys: str = ""
+    removed: bool = False
+    keys: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", key_bytes(self.detach_keys or DEFAULT))
 
 
 def run_attached(
-    session: Session, container: str, start: Callable[[], None], *, stdin: bool, tty: bool
-) -> bool:
-    """Attach, start, and carry bytes until the container's output ends; False if detached.
+    session: Session, container: str, start: Callable[[], None], wishes: Wishes
+) -> int | None:
+    """The exit code of the container; None where its client detached.
 
-    Attaching comes first, or the first output would be missed.
+    Attached first and started then, or the first output would be missed. Nothing is to be started
+    where it runs already.
     """
-    connection, early = session.engine.hijack(
-        f"/containers/{container}/attach", stream=True, stdin=stdin, stdout=True, stderr=True
-    )
-    with connection, _signals_to(session, container, proxy=not tty):
-        start()
-        with _raw(stdin and tty):
-            if tty:
-                _follow_size(session, container)
-            return _Relay(connection, tty=tty, stdin=stdin).run(early)
+    return _Attached(session, container, wishes).run(start)
 
 
-class _Relay:
-    """Bytes between this process' stdio and the container's."""
+class _Attached:
+    def __init__(self, session: Session, container: str, wishes: Wishes) -> None:
+        self._session = session
+        self._engine = session.engine
+        self._container = container
+        self._wishes = wishes
+        self._began = 0.0
+        self._shown = {STDOUT: 0, STDERR: 0}
 
-    def __init__(self, connection: socket.socket, *, tty: bool, stdin: bool) -> None:
-        self._connection = connection
-        self._frames = None if tty else Frames()
-        self._tty = tty
-        self._sources: list[Any] = [connection]
-        if stdin:
-            self._sources.append(sys.stdin.fileno())
-        self._last = b""
-
-    def run(self, early: bytes) -> bool:
-        self._show(early)
-        while True:
-            for ready in select.select(self._sources, [], [])[0]:
-                if ready is not self._connection:
-                    if not self._send(os.read(ready, _READ_BYTES)):
-                        return False
-                    continue
+    def run(self, start: Callable[[], None]) -> int | None:
+        wishes = self._wishes
+        # Asked for before the start: a container that ends at once, and is removed, is not missed.
+        ended: Response | None = self._wait()
+        self._began = time.time()
+        with handed_on(self._kill, proxy=wishes.sig_proxy and not wishes.tty):
+            if self._join(stdin=wishes.stdin, start=start):
+                return None
+            code: int | None = None
+            while ended is not None:
                 try:
-                    data = self._connection.recv(_READ_BYTES)
-                except ConnectionResetError:
-                    data = b""
-                if not data:
-                    return True
-                self._show(data)
+                    return int(value_of(ended)["StatusCode"])
+                except Unavailable as error:
+                    if error.code != "engine-gone":
+                        raise
+                time.sleep(_RETRY_S)
+                with suppress(Unavailable):
+                    code, ended = self._resumed()
+            return code
 
-    def _show(self, data: bytes) -> None:
-        if self._frames is None:
-            _write(1, data)
+    def _path(self, verb: str) -> str:
+        return f"/containers/{self._container}/{verb}"
+
+    def _wait(self) -> Response:
+        condition = "removed" if self._wishes.removed else "next-exit"
+        return self._engine.open("POST", self._path("wait"), query={"condition": condition})
+
+    def _kill(self, number: int) -> None:
+        self._engine.post(self._path("kill"), signal=str(number))
+
+    def _join(self, *, stdin: bool, start: Callable[[], None]) -> bool:
+        """Whether the client detached; else the container's output has ended."""
+        wishes = self._wishes
+        size = window(1) if wishes.tty else None
+        connection, early = self._engine.hijack(
+            self._path("attach"),
+            stream=True,
+            stdin=stdin,
+            stdout=wishes.stdout,
+            stderr=wishes.stderr,
+            detachKeys=wishes.detach_keys,
+            **({"h": size[0], "w": size[1]} if size else {}),
+        )
+        relay = Relay(
+            connection,
+            framed=not wishes.tty,
+            stdin=_stdin() if stdin else None,
+            keys=DetachKeys(wishes.keys) if wishes.tty else None,
+        )
+        with ExitStack() as stack:
+            stack.enter_context(connection)
+            start()
+            if wishes.tty:
+                stack.enter_context(window_followed(1, self._resize))
+                if stdin:
+                    stack.enter_context(raw(_stdin()))
+            detached = relay.run(early)
+        self._shown = {k: self._shown[k] + relay.shown[k] for k in self._shown}
+        return detached
+
+    def _resize(self, rows: int, columns: int) -> None:
+        self._engine.post(self._path("resize"), h=rows, w=columns)
+
+    # -- after an engine's death
+
+    def _resumed(self) -> tuple[int | None, Response | None]:
+        """The exit code of a container that has ended, or (None, None) after detaching; the
+        response that will tell it where the container has gone on until now."""
+        try:
+            found = self._engine.get(self._path("json"))
+        except NotFound:
+            return self._code_in_history(), None
+        state = found["State"]
+        if not state["Running"]:
+            self._catch_up(follow=False)
+            return int(state["ExitCode"]), None
+        ended = self._wait()
+        if self._wishes.stdin and self._wishes.tty:
+            self._session.note("the engine was restarted; attached again\r")
+            if self._join(stdin=True, start=_nothing):
+                return None, None
+        else:
+            self._catch_up(follow=True)
+        return None, ended
+
+    def _catch_up(self, *, follow: bool) -> None:
+        """Show what the log has of this run and was not shown yet."""
+        skip = dict(self._shown)
+        try:
+            response = self._engine.open(
+                "GET",
+                self._path("logs"),
+                query={
+                    "stdout": self._wishes.stdout,
+                    "stderr": self._wishes.stderr,
+                    "follow": follow,
+                    "since": f"{self._began:.6f}",
+                },
+            )
+        except Conflict:  # it keeps none
+            self._session.note("what was written while the engine was away is lost")
             return
-        for stream, content in self._frames.feed(data):
-            _write(2 if stream == STDERR else 1, content)
+        frames = Frames()
+        for piece in response.pieces():
+            parts = [(STDOUT, piece)] if self._wishes.tty else frames.feed(piece)
+            for stream, content in parts:
+                unseen = content[skip[stream] :]
+                skip[stream] = max(0, skip[stream] - len(content))
+                self._shown[stream] += len(unseen)
+                write(2 if stream == STDERR else 1, unseen)
 
-    def _send(self, data: bytes) -> bool:
-        """False when the keys to detach were typed."""
-        if self._tty:
-            keys = self._last + data
-            self._last = keys[-1:]
-            if _DETACH in keys:
-                return False
-        # A container that has ended reads no more; its output is still on its way here.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            if data:
-                self._connection.sendall(data)
-            else:
-                self._sources.pop()
-                self._connection.shutdown(socket.SHUT_WR)
-        return True
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-@contextmanager
-def _signals_to(session: Session, container: str, *, proxy: bool) -> Iterator[None]:
-    """Hand the signals this process gets on to the container while the block lasts."""
-
-    def hand_on(number: int, _: object) -> None:
-        # The container may not run yet, or no more: then there is nobody to hand it to.
-        with suppress(PystackError):
-            session.engine.post(f"/containers/{container}/kill", signal=str(number))
-
-    names = _PROXIED if proxy else ("SIGTERM", "SIGHUP")
-    before = {number: signal.signal(number, hand_on) for number in map(_number, names)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+    def _code_in_history(self) -> int:
+        filters = {"container": [self._container], "event": ["die"]}
+        query = {
+            "since": f"{self._began:.6f}",
+            "until": f"{time.time() + 1:.6f}",
+            "filters": json.dumps(filters),
+        }
+        codes = [
+            event["Actor"]["Attributes"]["exitCode"]
+            for event in self._engine.lines("GET", "/events", query=query)
+            if event and event.get("Action") == "die" and event["Actor"]["ID"] == self._container
+        ]
+        if codes:
+            return int(codes[-1])
+        raise Failed(
+            f"container {self._container[:12]} is gone, and nobody saw its exit code",
+            code="exit-code-lost",
+            about=self._container,
+            hint="`pystack events --since 10m` tells what happened",
+        )
 
 
-def _number(name: str) -> signal.Signals:
-    return signal.Signals[name]
+def _nothing() -> None:
+    pass
 
 
-def _follow_size(session: Session, container: str) -> None:
-    """Give the container's terminal this one's size, now and whenever it changes."""
-    if not sys.stdout.isatty():
-        return
-
-    def resize(*_: object) -> None:
-        size = os.get_terminal_size(sys.stdout.fileno())
-        with suppress(PystackError):
-            session.engine.post(f"/containers/{container}/resize", h=size.lines, w=size.columns)
-
-    signal.signal(signal.SIGWINCH, resize)
-    resize()
+def _stdin() -> int:
+    return sys.stdin.fileno() if sys.stdin is not None else 0
 
 
-@contextmanager
-def _raw(wanted: bool) -> Iterator[None]:
-    """The terminal hands every key on as it is while the block lasts: Ctrl-C is the container's."""
-    if not wanted or not sys.stdin.isatty():
-        yield
-        return
-    import termios  # noqa: PLC0415
-    import tty  # noqa: PLC0415
+def check_terminal(*, stdin: bool, tty: bool) -> None:
+    """Nothing, where a terminal that is asked for can be had.  Raises: Failed.
 
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    tty.setraw(descriptor, termios.TCSANOW)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+    Source: Docker's command line, whose message it is.
+    """
+    if stdin and tty and not sys.stdin.isatty():
+        raise Failed(
+            "the input device is not a TTY",
+            code="no-terminal",
+            about="-t",
+            hint="leave -t out",
+        )
+
+
+def described(session: Session, container: str) -> dict[str, Any]:
+    """What the engine knows of the container."""
+    found: dict[str, Any] = session.engine.get(f"/containers/{container}/json")
+    return found
