@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.events import Events
+from orchestrator.engine.execs import Execs
 from orchestrator.engine.launch import Launcher
 from orchestrator.runtime.driver import Runtime
 from orchestrator.settings import Settings
@@ -22,6 +23,7 @@ class Parts:
     controller: Controller
     events: Events
     launcher: Launcher
+    execs: Execs
     runtime: Runtime
     cgroup_layout: str
     shutdown: Callable[[], None]

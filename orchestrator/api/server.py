@@ -13,7 +13,9 @@ from aiohttp import web
 
 from orchestrator.api.docker.attach import AttachHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
+from orchestrator.api.docker.exec import ExecHandlers
 from orchestrator.api.docker.images import ImageHandlers
+from orchestrator.api.docker.logs import LogHandlers
 from orchestrator.api.docker.networks import NetworkHandlers
 from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
@@ -56,6 +58,8 @@ def application(parts: Parts) -> web.Application:
         SystemHandlers(parts),
         ContainerHandlers(parts),
         AttachHandlers(parts),
+        LogHandlers(parts),
+        ExecHandlers(parts),
         ImageHandlers(parts),
         NetworkHandlers(parts),
         VolumeHandlers(parts),

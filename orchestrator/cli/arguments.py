@@ -15,6 +15,14 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def yes_or_no(text: str) -> bool:
+    """What `--flag=true` means; argparse's error where it is neither true nor false."""
+    word = text.lower()
+    if word not in ("1", "t", "true", "0", "f", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
+    return word in ("1", "t", "true")
+
+
 def moment(text: str, now: float) -> str:
     """The Unix time that `--since 10m`, `--since 2026-01-31T10:00:00` or `--since 1700000000` mean.
 

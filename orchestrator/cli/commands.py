@@ -61,6 +61,8 @@ DOCKER: Mapping[str, Entry] = {
     "create": Entry("container.run:create", "Create a container from an image"),
     "ps": Entry("container.ps:ps", "List containers"),
     "logs": Entry("container.logs:logs", "Show the output of a container"),
+    "exec": Entry("container.exec:exec", "Run a command in a running container"),
+    "attach": Entry("container.attach:attach", "Join a running container's streams"),
     "start": Entry("container.lifecycle:start", "Start containers"),
     "stop": Entry("container.lifecycle:stop", "Stop containers"),
     "restart": Entry("container.lifecycle:restart", "Restart containers"),
@@ -84,6 +86,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             name: DOCKER[name]
             for name in (
                 "run", "create", "ps", "logs", "start", "stop", "restart", "kill", "rm", "wait",
+                "exec", "attach",
             )
         },
     },

@@ -58,13 +58,16 @@ class Engine:
         finally:
             response.close()
 
-    def hijack(self, path: str, **query: object) -> tuple[socket.socket, bytes]:
+    def hijack(
+        self, path: str, body: object = None, **query: object
+    ) -> tuple[socket.socket, bytes]:
         """The raw two-way stream that a POST is upgraded to, and what was read from it already.
 
         Source: Docker Engine API, "attach to a container", stream hijacking.
         """
         upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
-        return self.open("POST", path, query=query, headers=upgrade).hijack()
+        content = _encoded(body)
+        return self.open("POST", path, query=query, headers=upgrade, body=content).hijack()
 
     def open(
         self,

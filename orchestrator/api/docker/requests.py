@@ -21,6 +21,19 @@ def grace(request: web.Request) -> float | None:
     return float(text) if text else None
 
 
+def window_size(request: web.Request) -> tuple[int, int]:
+    """The rows and columns in the query's `h` and `w`.  Raises: InvalidInput."""
+    try:
+        return int(request.query["h"]), int(request.query["w"])
+    except (KeyError, ValueError):
+        raise InvalidInput(
+            "a terminal's size needs h and w, the numbers of its rows and columns",
+            code="bad-request",
+            about="h",
+            hint="give both, as in ?h=24&w=80",
+        ) from None
+
+
 async def json_body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object.  Raises: InvalidInput."""
     try:

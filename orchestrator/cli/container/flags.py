@@ -79,7 +79,7 @@ def create_body(
     body: dict[str, Any] = {
         "Image": args.image,
         "Cmd": args.command or None,
-        "Env": _environment(args, environ),
+        "Env": environment(args, environ),
         "Labels": dict(_pair(text) for text in args.label),
         "WorkingDir": args.workdir,
         "User": args.user,
@@ -154,7 +154,8 @@ def _restart(args: argparse.Namespace) -> dict[str, Any]:
     return {"Name": name, "MaximumRetryCount": int(count or 0)}
 
 
-def _environment(args: argparse.Namespace, environ: Mapping[str, str]) -> list[str]:
+def environment(args: argparse.Namespace, environ: Mapping[str, str]) -> list[str]:
+    """The variables of --env-file and --env, those without a value taken from `environ`."""
     lines = [line for name in args.env_file for line in _env_file(Path(name))]
     found = []
     for text in [*lines, *args.env]:

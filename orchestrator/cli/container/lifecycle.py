@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 from orchestrator.cli.arguments import seconds
 from orchestrator.cli.command import Command
-from orchestrator.cli.container.attached import run_attached
+from orchestrator.cli.container.attach import attach_arguments, attach_to
+from orchestrator.cli.container.attached import Wishes, described, run_attached
 from orchestrator.cli.container.services import or_service
 from orchestrator.cli.options import UsageError
 from orchestrator.cli.outcome import each
 from orchestrator.cli.session import Session
 from orchestrator.cli.together import together
-from orchestrator.client.engine import quote, value_of
-from orchestrator.errors import PystackError
+from orchestrator.client.engine import quote
+from orchestrator.errors import InvalidInput, PystackError
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--attach", action="store_true", help="show its output")
     parser.add_argument("-i", "--interactive", action="store_true", help="and send it stdin")
+    attach_arguments(parser)
     _some(parser)
 
 
@@ -64,21 +67,25 @@ def _start(session: Session, args: argparse.Namespace) -> int:
 
 def _start_attached(session: Session, args: argparse.Namespace) -> int:
     if len(args.containers) != 1:
-        raise UsageError("start -a takes one container")
-    found = session.engine.get(f"/containers/{quote(args.containers[0])}/json")
-    identifier, tty = str(found["Id"]), bool((found.get("Config") or {}).get("Tty"))
-    ended = session.engine.open(
-        "POST", f"/containers/{identifier}/wait", query={"condition": "next-exit"}
+        raise InvalidInput(
+            "you cannot start and attach multiple containers at once",
+            code="flags-conflict",
+            about="-a",
+            hint="name one container, or leave -a and -i out",
+        )
+    found = described(session, quote(args.containers[0]))
+    identifier, config = str(found["Id"]), found["Config"]
+    wishes = Wishes(
+        stdin=args.interactive and bool(config.get("OpenStdin")),
+        tty=bool(config.get("Tty")),
+        sig_proxy=args.sig_proxy,
+        detach_keys=args.detach_keys,
+        removed=bool((found.get("HostConfig") or {}).get("AutoRemove")),
     )
-    if not run_attached(
-        session,
-        identifier,
-        lambda: _post(session, identifier, "start"),
-        stdin=args.interactive,
-        tty=tty,
-    ):
-        return 0
-    return int(value_of(ended)["StatusCode"])
+    if found["State"]["Running"]:
+        return attach_to(session, found, wishes)
+    start = partial(_post, session, identifier, "start")
+    return run_attached(session, identifier, start, wishes) or 0
 
 
 def _stop(session: Session, args: argparse.Namespace) -> int:

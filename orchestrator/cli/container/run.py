@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
+from orchestrator.cli.arguments import yes_or_no
 from orchestrator.cli.command import Command
-from orchestrator.cli.container.attached import run_attached
+from orchestrator.cli.container.attached import Wishes, check_terminal, run_attached
 from orchestrator.cli.container.flags import container_arguments, create_body
 from orchestrator.cli.image.pull import pull_image
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
-from orchestrator.client.engine import value_of
-from orchestrator.errors import InvalidInput, NotFound, PystackError
+from orchestrator.errors import NotFound, PystackError
 
 _EXIT_ENGINE = 125
 # Source: Docker's reference, "docker container run", exit status.
@@ -21,7 +20,10 @@ _EXIT_BY_CODE = {"command-not-executable": 126, "command-not-found": 127}
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-d", "--detach", action="store_true", help="print its id and return")
+    add = parser.add_argument
+    add("-d", "--detach", action="store_true", help="print its id and return")
+    add("--detach-keys", default="", metavar="KEYS", help="what leaves it running")
+    add("--sig-proxy", type=yes_or_no, nargs="?", const=True, default=True, metavar="BOOL")
     container_arguments(parser)
 
 
@@ -34,13 +36,8 @@ def _run(session: Session, args: argparse.Namespace) -> int:
 
 
 def _run_container(session: Session, args: argparse.Namespace) -> int:
-    if args.tty and args.interactive and not args.detach and not sys.stdin.isatty():
-        raise InvalidInput(
-            "-t needs a terminal, and stdin is none",
-            code="no-terminal",
-            about="-t",
-            hint="leave -t out",
-        )
+    if not args.detach:
+        check_terminal(stdin=args.interactive, tty=args.tty)
     container = _created(session, args, attached=not args.detach)
 
     def start() -> None:
@@ -50,15 +47,14 @@ def _run_container(session: Session, args: argparse.Namespace) -> int:
         start()
         session.say(container)
         return 0
-    # Asked for before the start: a container that ends at once, and is removed, is not missed.
-    ended = session.engine.open(
-        "POST",
-        f"/containers/{container}/wait",
-        query={"condition": "removed" if args.rm else "next-exit"},
+    wishes = Wishes(
+        stdin=args.interactive,
+        tty=args.tty,
+        sig_proxy=args.sig_proxy,
+        detach_keys=args.detach_keys,
+        removed=args.rm,
     )
-    if not run_attached(session, container, start, stdin=args.interactive, tty=args.tty):
-        return 0
-    return int(value_of(ended)["StatusCode"])
+    return run_attached(session, container, start, wishes) or 0
 
 
 def _create(session: Session, args: argparse.Namespace) -> int:
