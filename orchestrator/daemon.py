@@ -24,6 +24,7 @@ from orchestrator.api.server import application, served
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.builds import Builds
+from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.events import Events
@@ -139,6 +140,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as tasks:
             records = ContainerRecords(database, events)
+            records.watchers.append(networks.observe)
             execs = Execs(records, launcher, runtime, settings.run_dir / "execs", tasks)
             containers = Containers(
                 records,
@@ -154,6 +156,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
                 containers=containers,
                 images=images,
                 networks=networks,
+                connections=Connections(records, networks),
                 volumes=volumes,
                 builds=builds,
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.docker.attach import AttachHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
 from orchestrator.api.docker.exec import ExecHandlers
@@ -62,6 +63,7 @@ def application(parts: Parts) -> web.Application:
         ExecHandlers(parts),
         ImageHandlers(parts),
         NetworkHandlers(parts),
+        ConnectionHandlers(parts),
         VolumeHandlers(parts),
         StackHandlers(parts),
     )

@@ -82,6 +82,10 @@ DOCKER: Mapping[str, Entry] = {
 GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "container": {
         "ls": DOCKER["ps"],
+        "publish": Entry("container.publish:publish", "Publish more ports of a container"),
+        "unpublish": Entry("container.publish:unpublish", "Publish ports no more"),
+        "drain": Entry("container.publish:drain", "Send no new connections to containers"),
+        "weight": Entry("container.publish:weight", "Set a container's share of connections"),
         **{
             name: DOCKER[name]
             for name in (
@@ -95,7 +99,15 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "rm": DOCKER["rmi"],
         **{name: DOCKER[name] for name in ("pull", "build", "load", "import")},
     },
-    "network": {"ls": Entry("network:ls", "List networks")},
+    "network": {
+        "create": Entry("network.create:create", "Create a network"),
+        "ls": Entry("network.ls:ls", "List networks"),
+        "inspect": Entry("network.inspect:inspect", "Show everything about networks"),
+        "rm": Entry("network.remove:rm", "Remove networks"),
+        "prune": Entry("network.remove:prune", "Remove all networks that nobody is on"),
+        "connect": Entry("network.change:connect", "Connect a container to a network"),
+        "disconnect": Entry("network.change:disconnect", "Take a container off a network"),
+    },
     "volume": {
         "ls": Entry("volume:ls", "List volumes"),
         "rm": Entry("volume:rm", "Remove volumes"),

@@ -33,6 +33,7 @@ from orchestrator.controller.plan import (
     UpdateContainer,
 )
 from orchestrator.engine.builds import Builds
+from orchestrator.engine.connections import Connections
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.images import Images
 from orchestrator.engine.networks import Networks
@@ -65,6 +66,7 @@ class Nouns:
     containers: Containers
     images: Images
     networks: Networks
+    connections: Connections
     volumes: Volumes
     builds: Builds
 

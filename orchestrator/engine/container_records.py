@@ -5,7 +5,7 @@ Only the engine's operations on containers write through here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import anyio
@@ -18,13 +18,15 @@ from orchestrator.state.database import Database
 
 
 class ContainerRecords:
-    """Every container's record; `changes` rings after each change of a state."""
+    """Every container's record; `changes` rings after each change of a state, and each of
+    `watchers` is told whose it was."""
 
     def __init__(self, database: Database, events: Events) -> None:
         self._records = database.containers
         self._events = events
         self._locks: dict[str, anyio.Lock] = {}
         self.changes = Changes()
+        self.watchers: list[Callable[[Container], None]] = []
 
     def all(self) -> list[Container]:
         """Every container, the newest first."""
@@ -88,6 +90,8 @@ class ContainerRecords:
         container = self.get(identifier)
         state: State = replace(container.state, **fields)  # type: ignore[arg-type]
         container = self._records.put(replace(container, state=state))
+        for watcher in self.watchers:
+            watcher(container)
         self.changes.ring()
         return container
 

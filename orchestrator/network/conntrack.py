@@ -1,4 +1,4 @@
-"""Forgetting connections that the kernel tracks.
+"""The connections that the kernel tracks: forgetting them, and counting them.
 
 A UDP sender that never pauses keeps its tracked connection alive for ever, and the kernel decides
 where a connection goes only once, at its beginning. So a change of what a UDP port leads to must
@@ -13,13 +13,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from orchestrator.network.netlink import Netlink, Request, attribute, nested
+from orchestrator.network.netlink import Netlink, Request, attribute, nested, parse_attributes
 
 _NETFILTER = 12
-_DELETE = (1 << 8) | 2
-_TUPLE_ORIG, _TUPLE_REPLY, _FILTER = 1, 2, 25
+_GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
+_TUPLE_ORIG, _TUPLE_REPLY, _STATUS, _PROTOCOL_INFO, _FILTER = 1, 2, 3, 4, 25
+_REDIRECTED = 1 << 5
+_TCP_INFO, _TCP_STATE = 1, 1
+# From the first SYN to the last byte; what waits after that (TIME_WAIT, CLOSE) is over.
+_ALIVE = range(1, 6)
 _IP, _PROTO = 1, 2
 _NUMBER, _DESTINATION_PORT = 1, 3
 _BY_SOURCE, _BY_DESTINATION, _BY_PROTOCOL, _BY_DESTINATION_PORT = 0x01, 0x02, 0x08, 0x20
@@ -39,6 +43,26 @@ def forget_udp_of(address: str) -> None:
     """Nothing, once no UDP connection that this container's address answers is tracked
     (blocking)."""
     _send([_request(_TUPLE_REPLY, address, 0, _BY_SOURCE)])
+
+
+def count_answered_by(addresses: Collection[str]) -> int:
+    """How many connections that were redirected to one of these addresses are under way
+    (blocking)."""
+    wanted = {ipaddress.ip_address(a).packed for a in addresses}
+    with Netlink(_NETFILTER) as netlink:
+        listed = netlink.dump(_GET, struct.pack("=BBH", 0, 0, 0))
+        return sum(_is_under_way(body, wanted) for body in listed)
+
+
+def _is_under_way(body: bytes, wanted: set[bytes]) -> bool:
+    values = parse_attributes(body, 4)
+    if not int.from_bytes(values.get(_STATUS, b""), "big") & _REDIRECTED:
+        return False
+    places = parse_attributes(parse_attributes(values.get(_TUPLE_REPLY, b""), 0).get(_IP, b""), 0)
+    if places.get(1, places.get(3)) not in wanted:
+        return False
+    tcp = parse_attributes(values.get(_PROTOCOL_INFO, b""), 0).get(_TCP_INFO)
+    return tcp is None or parse_attributes(tcp, 0).get(_TCP_STATE, b"\0")[0] in _ALIVE
 
 
 def _send(requests: Iterable[Request]) -> None:

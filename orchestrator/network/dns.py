@@ -58,7 +58,7 @@ class View:
     servers: Callable[[], Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Service:
     view: View
     udp: socket.socket
@@ -84,6 +84,13 @@ class Names:
         loop = asyncio.get_running_loop()
         loop.add_reader(udp.fileno(), self._on_udp, service)
         loop.add_reader(tcp.fileno(), self._on_tcp, service)
+
+    def change(self, container_id: str, view: View) -> bool:
+        """Whether the container is served: from now on it knows what this view says."""
+        if service := self._services.get(container_id):
+            service.view = view
+            return True
+        return False
 
     def stop(self, container_id: str) -> None:
         """Nothing; a container that is not served is no error."""

@@ -19,6 +19,7 @@ _ANSWER = struct.Struct("!HHHIH")
 _RESPONSE, _TRUNCATED, _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x8000, 0x0200, 0x0100, 0x0080
 _AUTHORITATIVE = 0x0400
 _OPCODE = 0x7800
+_EDNS = struct.pack("!BHHIH", 0, OPT, 4096, 0, 0)
 
 
 class MalformedError(ValueError):
@@ -29,7 +30,7 @@ class MalformedError(ValueError):
 class Question:
     """A query: `name` in lower case without the last dot, and where the question ends.
 
-    `room` is how many bytes its asker takes over UDP.
+    `room` is how many bytes its asker takes over UDP; `edns` whether it said so.
     """
 
     identifier: int
@@ -39,6 +40,7 @@ class Question:
     internet: bool
     end: int
     room: int
+    edns: bool = False
 
 
 def parse_question(packet: bytes) -> Question:
@@ -62,9 +64,10 @@ def parse_question(packet: bytes) -> Question:
     end = at + 5
     room = PLAIN_UDP_BYTES
     # An EDNS record is a root name (one zero byte), its type, and the asker's size as the class.
-    if additional and packet[end : end + 3] == b"\0\0\x29" and len(packet) >= end + 11:
+    edns = bool(additional) and packet[end : end + 3] == b"\0\0\x29" and len(packet) >= end + 11
+    if edns:
         room = max(room, int.from_bytes(packet[end + 3 : end + 5], "big"))
-    return Question(identifier, flags, name, kind, group == INTERNET, end, room)
+    return Question(identifier, flags, name, kind, group == INTERNET, end, room, edns)
 
 
 def reply(
@@ -82,7 +85,9 @@ def reply(
     """
     kind = kind or question.kind
     records = [_ANSWER.pack(0xC00C, kind, INTERNET, ttl_s, len(one)) + one for one in data]
-    left = room - question.end
+    # Who asks with EDNS is answered with it: our own size, no flags, no options.
+    tail = _EDNS if question.edns else b""
+    left = room - question.end - len(tail)
     kept = []
     for record in records:
         left -= len(record)
@@ -92,8 +97,8 @@ def reply(
     flags = _RESPONSE | _AUTHORITATIVE | _RECURSION_AVAILABLE
     flags |= question.flags & _RECURSION_DESIRED
     flags |= _TRUNCATED if len(kept) < len(records) else 0
-    head = _HEADER.pack(question.identifier, flags, 1, len(kept), 0, 0)
-    return head + packet[12 : question.end] + b"".join(kept)
+    head = _HEADER.pack(question.identifier, flags, 1, len(kept), 0, 1 if tail else 0)
+    return head + packet[12 : question.end] + b"".join(kept) + tail
 
 
 def refusal(packet: bytes, code: int) -> bytes:

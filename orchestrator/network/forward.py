@@ -1,8 +1,9 @@
-"""A relay in user space for what the kernel's NAT cannot serve: IPv6 clients of IPv4 containers.
+"""A relay in user space for what the kernel's NAT cannot serve: IPv6 clients of IPv4 containers,
+and those who come by the IPv6 loopback address.
 
-Bytes go from socket to socket through a pipe inside the kernel (splice), never through Python.
-The container sees the connection come from its gateway. The relay goes with the engine and comes
-back with it; ports that the kernel serves do not depend on it.
+Bytes of TCP go from socket to socket through a pipe inside the kernel (splice), never through
+Python. The container sees the connection come from its gateway. The relay goes with the engine
+and comes back with it; ports that the kernel serves do not depend on it.
 
 Source: splice(2).
 """
@@ -12,45 +13,81 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
+
+from orchestrator.network.datagrams import DatagramRelay
 
 _CHUNK = 1 << 20
 _CONNECT_S = 10.0
 _BACKLOG = 512
 _MOST_CONNECTIONS = 4096
 _SPLICE_F_MOVE, _SPLICE_F_NONBLOCK = 1, 2
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Relay:
+    """One listener; `places` are those whom new connections go to in turn."""
+
+    places: Sequence[Place]
+    turn: int = 0
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def next(self) -> Place | None:
+        if not self.places:
+            return None
+        self.turn += 1
+        return self.places[self.turn % len(self.places)]
 
 
 class Relays:
-    """The relays of all containers; `tasks` is where connections live."""
+    """The relays of all ports; `tasks` is where connections live."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._scopes: dict[str, list[anyio.CancelScope]] = {}
+        self._relays: dict[int, _Relay] = {}
+        self._datagrams: dict[int, DatagramRelay] = {}
         self._connections = anyio.CapacityLimiter(_MOST_CONNECTIONS)
 
-    def serve(self, container_id: str, bound: socket.socket, target: tuple[str, int]) -> None:
-        """Nothing; connections to the bound socket are relayed until `stop`. Raises: OSError."""
-        bound.setblocking(False)
-        bound.listen(_BACKLOG)
-        scope = anyio.CancelScope()
-        self._scopes.setdefault(container_id, []).append(scope)
-        self._tasks.start_soon(self._accept, bound, target, scope)
+    def serve(self, bound: socket.socket, protocol: str, places: Sequence[Place]) -> None:
+        """Nothing; what comes to the bound socket from now on is relayed to these in turn, until
+        `stop`. Connections that exist go on. Raises: OSError."""
+        number = bound.fileno()
+        if protocol == "udp":
+            if relay := self._datagrams.get(number):
+                relay.places = places
+            elif places:
+                self._datagrams[number] = DatagramRelay(bound, places)
+        elif protocol == "tcp":
+            if known := self._relays.get(number):
+                known.places = places
+            elif places:
+                bound.setblocking(False)
+                bound.listen(_BACKLOG)
+                fresh = self._relays[number] = _Relay(places)
+                self._tasks.start_soon(self._accept, bound.dup(), fresh)
 
-    def stop(self, container_id: str) -> None:
-        """Nothing; the container's relays, and their connections, are ended."""
-        for scope in self._scopes.pop(container_id, ()):
-            scope.cancel()
+    def stop(self, number: int) -> None:
+        """Nothing; the relay of the socket with this descriptor, and its connections, are ended."""
+        if relay := self._relays.pop(number, None):
+            relay.scope.cancel()
+        if datagrams := self._datagrams.pop(number, None):
+            datagrams.close()
 
-    async def _accept(
-        self, bound: socket.socket, target: tuple[str, int], scope: anyio.CancelScope
-    ) -> None:
+    def stop_all(self) -> None:
+        """Nothing; nothing is relayed any more."""
+        for number in [*self._relays, *self._datagrams]:
+            self.stop(number)
+
+    async def _accept(self, listener: socket.socket, relay: _Relay) -> None:
         loop = asyncio.get_running_loop()
-        # The socket belongs to whoever holds the port; a copy of it lives as long as this task.
-        with scope, bound.dup() as listener:
+        # The socket belongs to whoever holds the port; this copy lives as long as this task.
+        with listener, relay.scope:
             async with anyio.create_task_group() as connections:
                 while True:
                     try:
@@ -58,17 +95,21 @@ class Relays:
                     except OSError:
                         await anyio.sleep(0.1)  # out of descriptors: others must end first
                         continue
-                    connections.start_soon(self._relay, client, target)
+                    if (place := relay.next()) is None:
+                        client.close()
+                    else:
+                        connections.start_soon(self._relay, client, place)
 
-    async def _relay(self, client: socket.socket, target: tuple[str, int]) -> None:
+    async def _relay(self, client: socket.socket, place: Place) -> None:
         loop = asyncio.get_running_loop()
         with client, suppress(OSError):
             client.setblocking(False)
+            family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
             async with self._connections:
-                with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+                with socket.socket(family, socket.SOCK_STREAM) as server:
                     server.setblocking(False)
                     with anyio.fail_after(_CONNECT_S):
-                        await loop.sock_connect(server, target)
+                        await loop.sock_connect(server, place)
                     for one in (client, server):
                         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     async with anyio.create_task_group() as ways:

@@ -14,8 +14,6 @@ from orchestrator.settings import AddressPool
 
 Net4 = ipaddress.IPv4Network
 _LARGEST_SUBNET_BITS = 30
-# An endpoint's place in the IPv4 subnet is its place here too.
-_LONGEST_IPV6 = 96
 
 
 def parse_subnet(text: str) -> Net4:
@@ -79,26 +77,6 @@ def choose_gateway(subnet: Net4, gateway: str = "") -> str:
         return str(subnet.network_address + 1)
     check_fixed(subnet, "", gateway)
     return gateway
-
-
-def choose_gateway6(subnet: str, gateway: str = "") -> str:
-    """The IPv6 gateway asked for, else the first address; "" without a subnet. Raises:
-    InvalidInput."""
-    if not subnet:
-        return ""
-    try:
-        network = ipaddress.IPv6Network(subnet)
-        chosen = ipaddress.IPv6Address(gateway) if gateway else network.network_address + 1
-        if network.prefixlen > _LONGEST_IPV6 or chosen not in network:
-            raise ValueError(f"it has no room for {gateway or 'IPv4 addresses'}")
-    except ValueError as error:
-        raise InvalidInput(
-            f"the IPv6 subnet {subnet} cannot be used: {error}",
-            code="subnet-invalid",
-            about=subnet,
-            hint=f"write it as fd00:5::/64, at most {_LONGEST_IPV6} bits, the gateway in it",
-        ) from error
-    return str(chosen)
 
 
 def check_fixed(subnet: Net4, gateway: str, address: str) -> None:

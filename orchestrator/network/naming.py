@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.model.ids import short_id
@@ -10,7 +10,7 @@ from orchestrator.model.observed import Container, Endpoint, Network
 from orchestrator.network import hosts
 from orchestrator.network.directory import Directory
 from orchestrator.network.dns import Found, View
-from orchestrator.network.driver import DEFAULT_BRIDGE
+from orchestrator.network.leasing import DEFAULT_NETWORK
 
 RESOLV = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
@@ -35,22 +35,38 @@ class Naming:
         self._resolv_files = resolv_files
 
     def gate(self, container: Container) -> tuple[Network, Endpoint] | None:
-        """The network and endpoint that the container's way out leads through, and published
-        ports' way in; None where all its networks are internal."""
-        for endpoint in container.endpoints:
-            network = self._network(endpoint.network_id)
-            if network is not None and not network.internal:
-                return network, endpoint
-        return None
+        """The network and endpoint that the container's way out leads through: of the highest
+        gateway priority, the first among equals; None where all its networks are internal."""
+        outward = [(n, e) for n, e in self.networks(container) if not n.internal]
+        return max(outward, key=lambda way: way[1].gw_priority, default=None)
+
+    def gate6(self, container: Container) -> tuple[Network, Endpoint] | None:
+        """The same for IPv6."""
+        outward = [(n, e) for n, e in self.networks(container) if not n.internal and e.ipv6]
+        return max(outward, key=lambda way: way[1].gw_priority, default=None)
+
+    def entrance(self, container: Container) -> tuple[Network, Endpoint] | None:
+        """The network and endpoint that published ports lead to: the way out, unless that is none
+        of ours, then the first bridge; None where there is none that is not internal."""
+        inward = [
+            (n, e) for n, e in self.networks(container) if n.driver == "bridge" and not n.internal
+        ]
+        return max(inward, key=lambda way: way[1].gw_priority, default=None)
+
+    def networks(self, container: Container) -> list[tuple[Network, Endpoint]]:
+        """The container's endpoints with their networks, those that are gone left out."""
+        found = ((self._network(e.network_id), e) for e in container.endpoints)
+        return [(n, e) for n, e in found if n is not None]
 
     def named(self, container: Container) -> list[Endpoint]:
         """The endpoints on networks that serve names: all but the default one."""
-        networks = ((self._network(e.network_id), e) for e in container.endpoints)
-        return [e for n, e in networks if n is not None and n.bridge != DEFAULT_BRIDGE]
+        return [e for n, e in self.networks(container) if n.name != DEFAULT_NETWORK]
 
     def view(self, container: Container) -> View | None:
         """What the container's resolver knows; None where it has none of its own."""
-        ids = [e.network_id for e in self.named(container)]
+        named = self.named(container)
+        ids = [e.network_id for e in named]
+        linked = _linked(named)
         host = self._host_resolv()
         if not container.endpoints:
             return None
@@ -60,7 +76,8 @@ class Naming:
         outward = self.gate(container) is not None
 
         def lookup(name: str) -> Found | None:
-            found = self._directory.lookup(ids, name)
+            network_id, real = linked.get(name.lower(), ("", ""))
+            found = self._directory.lookup([network_id] if real else ids, real or name)
             if not found:
                 return Found() if self._is_down(ids, name) else None
             return Found(
@@ -96,8 +113,27 @@ class Naming:
             addresses=addresses,
             extra_hosts=spec.extra_hosts,
             gateway=network.gateway if network else "127.0.0.1",
-            peers=[self._directory.peers(e.network_id) for e in self.named(container)],
+            peers=[*self._linked_lines(container), *self._peers(container)],
         )
+
+    def _peers(self, container: Container) -> list[str]:
+        return [self._directory.peers(e.network_id) for e in self.named(container)]
+
+    def _linked_lines(self, container: Container) -> Iterator[str]:
+        """The lines of a hosts file for the container's links: the only names that there are on
+        the default network."""
+        for endpoint in container.endpoints:
+            for link in endpoint.links:
+                name, alias = split_link(link)
+                for other in self._containers:
+                    if name in (other.name, other.id, short_id(other.id)) and other.running:
+                        yield from (
+                            f"{address}\t{' '.join(dict.fromkeys((alias, other.name)))}\n"
+                            for e in other.endpoints
+                            if e.network_id == endpoint.network_id
+                            for address in (e.ipv4, e.ipv6)
+                            if address
+                        )
 
     def resolv_text(self, container: Container) -> str:
         """The text of the container's /etc/resolv.conf."""
@@ -130,6 +166,22 @@ class Naming:
                 return read
             found = found if found.servers else read
         return found
+
+
+def split_link(link: str) -> tuple[str, str]:
+    """The container's name and the alias in NAME:ALIAS; one that stands alone is both."""
+    name, _, alias = link.partition(":")
+    name = name.strip("/")
+    return name, alias.rpartition("/")[2] or name
+
+
+def _linked(endpoints: Iterable[Endpoint]) -> dict[str, tuple[str, str]]:
+    """Alias to the network and the real name that it stands for."""
+    return {
+        alias.lower(): (endpoint.network_id, name)
+        for endpoint in endpoints
+        for name, alias in map(split_link, endpoint.links)
+    }
 
 
 def hostname(container: Container) -> str:

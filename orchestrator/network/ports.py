@@ -9,6 +9,7 @@ comes back with the next one; the port is served all the while.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Iterable
@@ -41,29 +42,60 @@ def hold(binding: PortBinding) -> list[socket.socket]:
     return held
 
 
+def address(host_ip: str) -> str:
+    """The address in its one true spelling, "" for none. Raises: InvalidInput."""
+    text = host_ip.strip("[]")
+    if not text or text == "*":
+        return ""
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise InvalidInput(
+            f"{host_ip} is not an address to publish a port at",
+            code="host-address-invalid",
+            about=host_ip,
+            hint="write an address of this host, as 127.0.0.1 or ::1",
+        ) from error
+
+
 def free_port(binding: PortBinding, avoid: Iterable[int]) -> int:
-    """A port that nobody has now, none of `avoid`. Raises: Conflict: none was found."""
+    """A port that nobody has now, none of `avoid`; one of the binding's range, where it has one.
+    Raises: Conflict: none was found."""
     avoided = set(avoid)
-    for _ in range(_TRIES):
-        with suppress(OSError):
-            first, *others = _addresses(binding.host_ip)
-            one = _bind(first, 0, binding.protocol)
-            if one is None:
-                continue
-            with one:
-                port = int(one.getsockname()[1])
-                if port in avoided:
-                    continue
-                for address in others:
-                    if other := _bind(address, port, binding.protocol):
-                        other.close()
-                return port
+    if binding.host_port:
+        candidates: Iterable[int] = range(binding.host_port, binding.host_port_last + 1)
+        what = f"of {binding.host_port}-{binding.host_port_last} "
+    else:
+        candidates, what = (0,) * _TRIES, ""
+    for candidate in candidates:
+        if candidate not in avoided and (port := _free(binding, candidate)) not in {*avoided, 0}:
+            return port
     raise Conflict(
-        f"no free host port was found for container port {binding.container_port}",
+        f"no host port {what}is free for container port {binding.container_port}",
         code="no-free-port",
         about=f"{binding.container_port}/{binding.protocol}",
-        hint="name a host port",
+        hint="name another host port",
     )
+
+
+def _free(binding: PortBinding, candidate: int) -> int:
+    """The port, when it can be had at every address of the binding; any port for candidate 0; 0
+    when it cannot."""
+    try:
+        first, *others = _addresses(binding.host_ip)
+        one = _bind(first, candidate, binding.protocol)
+        if one is None:
+            return candidate
+        with one:
+            port = int(one.getsockname()[1])
+            for other_address in others:
+                if other := _bind(other_address, port, binding.protocol):
+                    other.close()
+            return port
+    except OSError:
+        return 0
 
 
 def _addresses(host_ip: str) -> list[str]:

@@ -1,23 +1,36 @@
-"""The published ports of containers: held, served by the kernel, relayed where it cannot."""
+"""The published ports of containers: claimed, held, dealt out by the kernel, relayed where the
+kernel has no way."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio import to_thread
 
 from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import PortBinding
-from orchestrator.network import ports
+from orchestrator.network import ports, sharing
 from orchestrator.network.driver import NetworkDriver
 from orchestrator.network.firewall import Firewall
 from orchestrator.network.forward import Relays
-from orchestrator.network.leasing import overlaps
-from orchestrator.network.ruleset import Published, serves
+from orchestrator.network.sharing import Backend, Claim, Front, Standing
 
 NameOf = Callable[[str], str]
+
+
+@dataclass(slots=True)
+class _Held:
+    """The sockets that keep a binding's place on the host, for all who share it."""
+
+    users: set[str] = field(default_factory=set)
+    sockets: list[socket.socket] = field(default_factory=list)
+
+
+Place = tuple[str, str, int]
 
 
 class Publisher:
@@ -30,90 +43,218 @@ class Publisher:
         self._firewall = firewall
         self._relays = relays
         self._name_of = name_of
-        self._published: dict[str, tuple[Published, ...]] = {}
-        self._held: dict[str, list[socket.socket]] = {}
+        self._claims: dict[str, Claim] = {}
+        self._by_front: dict[Front, dict[str, Claim]] = {}
+        self._held: dict[Place, _Held] = {}
+        self._turn = anyio.Lock()
 
-    async def publish(self, container_id: str, published: Sequence[Published]) -> None:
-        """Nothing, once these and no others of the container are served.
+    async def publish(self, claim: Claim) -> None:
+        """Nothing, once what the container claims, and nothing else of it, is served.
 
         Raises: Conflict: port-in-use, saying by whom; InvalidInput: not an address of this host.
         """
-        await self.unpublish(container_id)
-        if not published:
-            return
-        for one in published:
-            self._check_free(container_id, one.binding)
-        self._published[container_id] = tuple(published)
-        try:
-            await self._hold(container_id, published)
-            await self._firewall.publish(kernel_part(published))
-            await self._driver.forget_udp(kernel_part(published))
-        except BaseException:
-            with anyio.move_on_after(10, shield=True):
-                await self.unpublish(container_id)
-            raise
+        async with self._turn:
+            before = self._claims.get(claim.container_id)
+            self.check(claim)
+            try:
+                await self._hold(claim)
+                await self._change(before, claim)
+            except BaseException:
+                with anyio.move_on_after(10, shield=True):
+                    await self._hold(before or _nothing(claim.container_id))
+                    await self._change(claim, before)
+                raise
 
     async def unpublish(self, container_id: str) -> None:
         """Nothing, once nothing of the container's is published; to be repeated freely."""
-        self._unhold(container_id)
-        gone = kernel_part(self._published.pop(container_id, ()))
-        await self._firewall.unpublish(gone)
-        await self._driver.forget_udp(gone)
+        async with self._turn:
+            before = self._claims.get(container_id)
+            self._let_go(container_id, ())
+            await self._change(before, None)
 
-    async def adopt(self, published: Mapping[str, Sequence[Published]]) -> list[PystackError]:
+    async def steer(
+        self, container_id: str, *, weight: int | None = None, standing: Standing | None = None
+    ) -> None:
+        """Nothing, once the container gets new connections by this weight and standing. What it
+        has goes on; of one that publishes nothing, nothing changes."""
+        async with self._turn:
+            before = self._claims.get(container_id)
+            if before is None:
+                return
+            after = replace(
+                before,
+                weight=before.weight if weight is None else weight,
+                standing=before.standing if standing is None else standing,
+            )
+            if after != before:
+                await self._change(before, after)
+
+    async def adopt(self, claims: Iterable[Claim]) -> list[PystackError]:
         """What went wrong with holding and relaying ports that the firewall serves already.
 
         Another program may have taken a port while no engine held it; the kernel's NAT goes
         before it all the same, so this is nothing to fail for.
         """
         problems = []
-        for container_id, own in published.items():
-            self._unhold(container_id)
-            self._published[container_id] = tuple(own)
-            for one in own:
-                try:
-                    await self._hold(container_id, [one])
-                except PystackError as error:
-                    problems.append(error)
+        async with self._turn:
+            for claim in claims:
+                self._index(self._claims.get(claim.container_id), claim)
+                for binding in claim.bindings:
+                    try:
+                        await self._hold_one(claim.container_id, binding)
+                    except PystackError as error:
+                        problems.append(error)
+            self._relay(self._by_front)
         return problems
+
+    def table(self, claims: Iterable[Claim]) -> dict[Front, tuple[Backend, ...]]:
+        """What the kernel has to serve for these claims together."""
+        by_front: dict[Front, list[Claim]] = {}
+        for claim in claims:
+            for front in _fronts(claim):
+                by_front.setdefault(front, []).append(claim)
+        found = {front: sharing.backends(front, own) for front, own in by_front.items()}
+        return {front: behind for front, behind in found.items() if behind}
+
+    def behind(self, front: Front) -> dict[str, Claim]:
+        """The claims on a front, by container id."""
+        return dict(self._by_front.get(front, {}))
+
+    def holds(self, binding: PortBinding) -> bool:
+        """Whether the binding's place is held by us, for whichever container."""
+        return _place(binding) in self._held
+
+    def fronts(self) -> list[Front]:
+        """Every front that somebody claims, in order."""
+        return sorted(self._by_front)
+
+    def check(self, claim: Claim) -> None:
+        """Nothing, when no other container has what is claimed.  Raises: Conflict."""
+        for position, binding in enumerate(claim.bindings):
+            for theirs in claim.bindings[:position]:
+                if sharing.overlaps(binding, theirs) and binding != theirs:
+                    raise _in_use(binding, self._name_of(claim.container_id), "twice by")
+        for other in self._rivals(claim):
+            for binding in claim.bindings:
+                for theirs in other.bindings:
+                    clash = sharing.overlaps(binding, theirs)
+                    if clash and not sharing.may_share(claim, binding, other, theirs):
+                        raise _in_use(binding, self._name_of(other.container_id))
 
     def close(self) -> None:
         """Nothing; all ports are let go, and served by the kernel as before."""
-        for container_id in list(self._held):
-            self._unhold(container_id)
+        self._relays.stop_all()
+        for held in self._held.values():
+            for one in held.sockets:
+                one.close()
+        self._held.clear()
 
-    async def _hold(self, container_id: str, published: Iterable[Published]) -> None:
-        kept = self._held.setdefault(container_id, [])
-        for one in published:
-            held = await to_thread.run_sync(ports.hold, one.binding)
-            kept += held
-            for bound in held:
-                self._relay(container_id, bound, one)
+    def _rivals(self, claim: Claim) -> list[Claim]:
+        """The claims of others on the same port numbers."""
+        numbers = {(b.protocol, b.host_port) for b in claim.bindings}
+        return [
+            other
+            for other in self._claims.values()
+            if other.container_id != claim.container_id
+            and any((b.protocol, b.host_port) in numbers for b in other.bindings)
+        ]
 
-    def _relay(self, container_id: str, bound: socket.socket, published: Published) -> None:
-        """IPv6 clients of an IPv4 container: the kernel has no way for them."""
-        tcp = published.binding.protocol == "tcp"
-        if tcp and bound.family == socket.AF_INET6 and ":" not in published.target:
-            target = (published.target, published.binding.container_port)
-            self._relays.serve(container_id, bound, target)
+    async def _change(self, before: Claim | None, after: Claim | None) -> None:
+        """Makes the kernel and the relays follow from one claim of a container to the next."""
+        touched = dict.fromkeys((*_fronts(before), *_fronts(after)))
+        if not touched:
+            return
+        previous = {front: self._backends(front) for front in touched}
+        self._index(before, after)
+        table = {front: self._backends(front) for front in touched}
+        await self._firewall.publish(table)
+        self._relay(touched)
+        # Senders that never pause follow a change only when their connection is forgotten: those
+        # that found nobody, and those of a container that is here no more. All others keep theirs.
+        found = [f for f in touched if f.protocol == "udp" and table[f] and not previous[f]]
+        left = set(_fronts(before)) - set(_fronts(after))
+        gone = _addresses(before) if any(f.protocol == "udp" for f in left) else set()
+        await self._driver.forget_udp(found, gone)
 
-    def _unhold(self, container_id: str) -> None:
-        self._relays.stop(container_id)
-        for one in self._held.pop(container_id, ()):
-            one.close()
+    def _backends(self, front: Front) -> tuple[Backend, ...]:
+        return sharing.backends(front, self._by_front.get(front, {}).values())
 
-    def _check_free(self, container_id: str, binding: PortBinding) -> None:
-        for other, published in self._published.items():
-            if other != container_id and any(overlaps(binding, p.binding) for p in published):
-                where = f"{binding.host_ip or '*'}:{binding.host_port}/{binding.protocol}"
-                raise Conflict(
-                    f"the host port {where} is in use by container {self._name_of(other)}",
-                    code="port-in-use",
-                    about=where,
-                    hint=f"stop {self._name_of(other)}, or publish another host port",
-                )
+    def _index(self, before: Claim | None, after: Claim | None) -> None:
+        if before is not None:
+            self._claims.pop(before.container_id, None)
+            for front in _fronts(before):
+                claims = self._by_front.get(front, {})
+                claims.pop(before.container_id, None)
+                if not claims:
+                    self._by_front.pop(front, None)
+        if after is not None and after.bindings:
+            self._claims[after.container_id] = after
+            for front in _fronts(after):
+                self._by_front.setdefault(front, {})[after.container_id] = after
+
+    # -- sockets that hold, and relay ----------------------------------------------------------
+
+    async def _hold(self, claim: Claim) -> None:
+        """The places of these bindings, and no others, held for the container."""
+        for binding in claim.bindings:
+            await self._hold_one(claim.container_id, binding)
+        self._let_go(claim.container_id, claim.bindings)
+
+    async def _hold_one(self, container_id: str, binding: PortBinding) -> None:
+        held = self._held.get(_place(binding))
+        if held is None:
+            sockets = await to_thread.run_sync(ports.hold, binding)
+            held = self._held[_place(binding)] = _Held(sockets=sockets)
+        held.users.add(container_id)
+
+    def _let_go(self, container_id: str, but: Sequence[PortBinding]) -> None:
+        kept = {_place(binding) for binding in but}
+        for place, held in list(self._held.items()):
+            if place not in kept and container_id in held.users:
+                held.users.discard(container_id)
+                if not held.users:
+                    for one in held.sockets:
+                        self._relays.stop(one.fileno())
+                        one.close()
+                    del self._held[place]
+
+    def _relay(self, touched: Iterable[Front]) -> None:
+        """Relays for the clients whom the kernel cannot take to who is behind these fronts."""
+        for front in touched:
+            if front.family != 6:
+                continue
+            targets = sharing.slots(sharing.relayed(front, self._by_front.get(front, {}).values()))
+            places = [(backend.address, backend.port) for backend in targets]
+            for host_ip in (front.host_ip,) if front.host_ip else ("", "::"):
+                held = self._held.get((host_ip, front.protocol, front.port))
+                for bound in held.sockets if held else ():
+                    if bound.family == socket.AF_INET6:
+                        self._relays.serve(bound, front.protocol, places)
 
 
-def kernel_part(published: Iterable[Published]) -> list[Published]:
-    """Those that the kernel can serve: host address and target of one family."""
-    return [p for p in published if serves(p.binding, p.target)]
+def _place(binding: PortBinding) -> Place:
+    address = str(ipaddress.ip_address(binding.host_ip)) if binding.host_ip else ""
+    return address, binding.protocol, binding.host_port
+
+
+def _fronts(claim: Claim | None) -> list[Front]:
+    bindings = claim.bindings if claim is not None else ()
+    return [front for binding in bindings for front in sharing.fronts(binding)]
+
+
+def _addresses(claim: Claim | None) -> set[str]:
+    return {a for a in (claim.ipv4, claim.ipv6) if a} if claim is not None else set()
+
+
+def _nothing(container_id: str) -> Claim:
+    return Claim(container_id=container_id, bindings=())
+
+
+def _in_use(binding: PortBinding, name: str, how: str = "by") -> Conflict:
+    where = f"{binding.host_ip or '*'}:{binding.host_port}/{binding.protocol}"
+    return Conflict(
+        f"the host port {where} is in use {how} container {name}",
+        code="port-in-use",
+        about=where,
+        hint=f"stop {name}, or publish another host port",
+    )

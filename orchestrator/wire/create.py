@@ -155,7 +155,7 @@ def _attachments(mode: str, body: Mapping[str, Any]) -> tuple[Attachment, ...]:
     links = tuple(host.get("Links") or ())
     mac_address = body.get("MacAddress") or ""
     return tuple(
-        _attachment(
+        attachment_from(
             name,
             wanted[name],
             links=links if name == first else (),
@@ -165,9 +165,10 @@ def _attachments(mode: str, body: Mapping[str, Any]) -> tuple[Attachment, ...]:
     )
 
 
-def _attachment(
-    name: str, said: Mapping[str, Any], *, links: tuple[str, ...], mac_address: str
+def attachment_from(
+    name: str, said: Mapping[str, Any], *, links: tuple[str, ...] = (), mac_address: str = ""
 ) -> Attachment:
+    """The wish to be on a network that an EndpointSettings says, and older fields with it."""
     fixed = said.get("IPAMConfig") or {}
     every = dict.fromkeys((*links, *(said.get("Links") or ())))
     return Attachment(

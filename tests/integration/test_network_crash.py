@@ -72,7 +72,7 @@ async def test_whenever_the_engine_dies_the_next_one_makes_everything_right(
             running = [c for c in database.containers if c.running]
             async with open_networks(database, settings_in(tmp_path), lambda _: None) as networks:
                 await networks.restore(running)
-                bridges = {n.bridge for n in networks.list()}
+                bridges = {n.bridge for n in networks.list() if n.bridge}
                 assert {n for n in _interfaces() if n.startswith(("ps-", "pystack"))} == bridges
                 veths = {n for n in _interfaces() if n.startswith("psv")}
                 assert veths == {f"psv{c.id[:10]}{n:02x}" for c in running for n in (0, 1)}

@@ -225,7 +225,7 @@ async def name_server() -> AsyncGenerator[Server]:
 
 
 def told_to_ask(w: World, server: Server) -> None:
-    w.networks._names._upstream = Upstream(port=server.port)
+    w.networks.wiring._names._upstream = Upstream(port=server.port)
 
 
 async def with_dns(w: World, name: str, *servers: str) -> tuple[Container, Netns]:

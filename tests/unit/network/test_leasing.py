@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.errors import Conflict, InvalidInput
-from orchestrator.model.container import Attachment, ContainerSpec, PortBinding
-from orchestrator.model.observed import Endpoint, Network
+from orchestrator.model.container import Attachment, ContainerSpec
+from orchestrator.model.observed import Endpoint, Network, Subnet
 from orchestrator.network import leasing
 from orchestrator.network.leasing import Taken
 
@@ -30,7 +32,8 @@ def lease(attachment: Attachment, taken: Taken | None = None, network: Network =
 def test_an_endpoint_has_an_address_its_mac_and_all_names_once() -> None:
     wish = Attachment(network="app", aliases=("web", "p-web-1"))
     assert lease(wish) == Endpoint(
-        network_id="n1", network_name="app", interface="eth0", ipv4="10.0.0.2",
+        network_id="n1", network_name="app", interface="eth0", ipv4="10.0.0.2", prefix=24,
+        gateway="10.0.0.1", aliases=("web", "p-web-1"),
         mac="02:70:0a:00:00:02", names=("p-web-1", "web", "0123456789ab"),
     )  # fmt: skip
 
@@ -50,8 +53,6 @@ def test_what_is_no_mac_is_refused(mac: str) -> None:
 
 
 def test_an_ipv6_address_has_the_place_of_the_ipv4_one() -> None:
-    from dataclasses import replace
-
     dual = replace(APP, ipv6_subnet="fd00:5::/64", ipv6_gateway="fd00:5::1")
     assert lease(Attachment(network="app"), network=dual).ipv6 == "fd00:5::2"
 
@@ -82,12 +83,42 @@ def test_the_highest_priority_comes_first() -> None:
     assert [a.network for a in found] == ["b", "a"]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "clash"),
-    [("", "127.0.0.1", True), ("127.0.0.1", "127.0.0.2", False), ("0.0.0.0", "", True)],
-)
-def test_bindings_clash_where_their_addresses_do(one: str, other: str, clash: bool) -> None:
-    bindings = [PortBinding(container_port=80, host_port=80, host_ip=ip) for ip in (one, other)]
-    assert leasing.overlaps(*bindings) is clash
-    udp = PortBinding(container_port=80, host_port=80, protocol="udp")
-    assert not leasing.overlaps(bindings[0], udp)
+def test_a_network_of_several_subnets_fills_them_in_turn() -> None:
+    more = (Subnet(subnet="10.1.0.0/29", gateway="10.1.0.1"),)
+    two = replace(APP, subnet="10.0.0.0/30", more_subnets=more)
+    assert lease(Attachment(network="app"), network=two).ipv4 == "10.0.0.2"
+    second = lease(Attachment(network="app"), Taken({"10.0.0.2": "a"}), two)
+    assert (second.ipv4, second.prefix, second.gateway) == ("10.1.0.2", 29, "10.1.0.1")
+    fixed = lease(Attachment(network="app", ipv4_address="10.1.0.6"), network=two)
+    assert fixed.gateway == "10.1.0.1"
+
+
+def test_auxiliary_addresses_are_given_to_nobody() -> None:
+    kept = replace(APP, aux_addresses={"router": "10.0.0.2"})
+    assert lease(Attachment(network="app"), network=kept).ipv4 == "10.0.0.3"
+    with pytest.raises(Conflict, match="auxiliary address router"):
+        lease(Attachment(network="app", ipv4_address="10.0.0.2"), network=kept)
+
+
+def test_an_ipv6_address_is_not_given_twice_when_its_place_is_taken() -> None:
+    dual = replace(APP, ipv6_subnet="fd00:5::/64", ipv6_gateway="fd00:5::1")
+    assert lease(Attachment(network="app"), Taken({"fd00:5::2": "a"}), dual).ipv6 == "fd00:5::3"
+    wish = Attachment(network="app", ipv6_address="fd00:5:0::9")
+    assert lease(wish, network=dual).ipv6 == "fd00:5::9"
+    with pytest.raises(Conflict, match="taken by container a"):
+        lease(wish, Taken({"fd00:5::9": "a"}), dual)
+    with pytest.raises(InvalidInput, match="no IPv6"):
+        lease(wish)
+
+
+def test_interfaces_are_numbered_and_may_be_named() -> None:
+    first = lease(Attachment(network="app"))
+    wish = Attachment(network="app", interface_name="lan")
+    assert leasing.interface_for(APP, Attachment(network="app"), [first]) == "eth1"
+    assert leasing.interface_for(APP, wish, [first]) == "lan"
+    option = Attachment(network="app", driver_opts={leasing.INTERFACE: "wan0"})
+    assert leasing.interface_for(APP, option, []) == "wan0"
+    with pytest.raises(Conflict):
+        leasing.interface_for(APP, replace(wish, interface_name="eth0"), [first])
+    with pytest.raises(InvalidInput):
+        leasing.interface_for(APP, replace(wish, interface_name="much-too-long-a-name"), [])

@@ -1,0 +1,74 @@
+"""Putting back what somebody else takes from our networks while containers run: firewall rules,
+bridges, addresses, interfaces."""
+
+from __future__ import annotations
+
+import anyio
+import structlog
+
+from orchestrator.engine.wiring import Wiring
+from orchestrator.errors import PystackError
+from orchestrator.model.observed import Container, Network
+from orchestrator.network.driver import NetworkDriver
+from orchestrator.network.firewall import Firewall
+from orchestrator.state.records import Records
+
+# A container that ends takes its interface along; it has been withdrawn when we look.
+_SETTLING_S = 0.2
+
+
+class NetworkWatch:
+    """Looks after everything of ours in the kernel."""
+
+    def __init__(
+        self,
+        networks: Records[Network],
+        containers: Records[Container],
+        driver: NetworkDriver,
+        firewall: Firewall,
+        wiring: Wiring,
+    ) -> None:
+        self._networks = networks
+        self._containers = containers
+        self._driver = driver
+        self._firewall = firewall
+        self._wiring = wiring
+
+    async def run(self) -> None:
+        """Never returns."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_firewall)
+            tasks.start_soon(self._watch_links)
+
+    async def _watch_firewall(self) -> None:
+        async for _ in self._firewall.losses():
+            structlog.get_logger().warning("the firewall table was changed; it is put back")
+            try:
+                await self._firewall.ensure()
+            except PystackError as error:
+                structlog.get_logger().warning("it cannot be put back", problem=str(error))
+
+    async def _watch_links(self) -> None:
+        async for _ in self._driver.losses():
+            await anyio.sleep(_SETTLING_S)
+            try:
+                await self.mend()
+            except PystackError as error:
+                structlog.get_logger().warning("a network is damaged", problem=str(error))
+
+    async def mend(self) -> None:
+        """Nothing, once every network's bridge is up with its addresses, and every running
+        container is plugged into those of its networks.  Raises: Failed."""
+        log = structlog.get_logger()
+        bridged = [n for n in self._networks if n.driver == "bridge"]
+        for network in await self._driver.damaged(bridged):
+            if self._networks.get(network.id) is not None:
+                log.warning("a bridge was changed; it is put back", network=network.name)
+                await self._driver.ensure(network)
+        for container in list(self._wiring.live.values()):
+            if await self._wiring.mend(container, self._pid_of(container)):
+                log.warning("a lost interface is made again", container=container.name)
+
+    def _pid_of(self, container: Container) -> int:
+        record = self._containers.get(container.id)
+        return record.state.pid if record is not None else 0

@@ -1,0 +1,198 @@
+"""The published ports of containers, and how what comes to a shared one is dealt out.
+
+Containers of one group may publish the very same host port: each new connection goes to one of
+them, in proportion to their weights. The group is the label `pystack.port-group`, else the
+service that Compose's labels name. Who is drained, or stands worse than others (see
+`network.sharing`), gets no new connections; what it has goes on, because the kernel decides about
+a connection once.
+
+For a rolling update: start the new container with the same port (it shares from its start, or
+from its first success where it has a health check), `drain` the old one, wait until `connections`
+says 0 or long enough, stop it. Weights and drains are in the containers' records: the next engine
+goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.model.container import PortBinding
+from orchestrator.model.observed import Container
+from orchestrator.network import ports, sharing
+from orchestrator.network.driver import NetworkDriver
+from orchestrator.network.leasing import HOST_BINDING
+from orchestrator.network.naming import Naming
+from orchestrator.network.publish import Publisher
+from orchestrator.network.sharing import Backend, Claim, Front, Standing
+from orchestrator.state import labels
+
+GROUP_LABEL = "pystack.port-group"
+MOST_WEIGHT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A host port, who claims it, and who gets its new connections now."""
+
+    front: Front
+    claims: tuple[Claim, ...]
+    backends: tuple[Backend, ...]
+
+
+class Publishing:
+    """`containers` are all that have a record."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        naming: Naming,
+        driver: NetworkDriver,
+        containers: Iterable[Container],
+    ) -> None:
+        self._publisher = publisher
+        self._naming = naming
+        self._driver = driver
+        self._containers = containers
+
+    def choose_ports(
+        self, container: Container, wanted: Sequence[PortBinding] | None = None
+    ) -> tuple[PortBinding, ...]:
+        """The container's ports (or those wanted) with every host port chosen.
+
+        Only the open ones are looked at here: whether a fixed one is free matters when the
+        container starts, and `publish` finds out.  Raises: Conflict: no port is free.
+        """
+        chosen: list[PortBinding] = []
+        spoken_for = {b.host_port for c in self._containers for b in c.ports}
+        option = ""
+        if way := self._naming.entrance(container):
+            option = way[0].options.get(HOST_BINDING, "")
+        for binding in container.spec.ports if wanted is None else wanted:
+            own = replace(binding, host_ip=ports.address(binding.host_ip or option))
+            if not own.host_port or own.host_port_last > own.host_port:
+                avoid = spoken_for | {b.host_port for b in chosen}
+                own = replace(own, host_port=ports.free_port(own, avoid), host_port_last=0)
+            chosen.append(own)
+        return tuple(chosen)
+
+    def check(self, container: Container) -> None:
+        """Nothing, when no other container that runs publishes one of these ports and no other
+        process has it; for knowing before anything starts.  Raises: Conflict: port-in-use, saying
+        by whom."""
+        self._publisher.check(self.claim(container))
+        for binding in container.ports:
+            if not self._publisher.holds(binding):
+                for one in ports.hold(binding):
+                    one.close()
+
+    async def publish(self, container: Container) -> None:
+        """Nothing, once the container's ports, and no others of it, are served.
+
+        Raises: Conflict: port-in-use, saying by whom; InvalidInput: not an address of this host.
+        """
+        await self._publisher.publish(self.claim(container))
+
+    async def unpublish(self, container_id: str) -> None:
+        """Nothing, once none of the container's ports is served; to be repeated freely."""
+        await self._publisher.unpublish(container_id)
+
+    async def steer(self, container: Container) -> None:
+        """Nothing, once new connections go by the container's weight, drain and health."""
+        await self._publisher.steer(
+            container.id, weight=container.traffic.weight, standing=standing_of(container)
+        )
+
+    async def connections(self, container: Container) -> int:
+        """How many connections through published ports the container has now."""
+        claim = self.claim(container)
+        return await self._driver.connections([a for a in (claim.ipv4, claim.ipv6) if a])
+
+    def published(self) -> list[PublishedPort]:
+        """Every host port that is published, in order."""
+        found = []
+        for front in self._publisher.fronts():
+            claims = tuple(self._publisher.behind(front).values())
+            found.append(PublishedPort(front, claims, sharing.backends(front, claims)))
+        return found
+
+    def claim(self, container: Container) -> Claim:
+        """What the container wants of the host's ports; nothing where no way leads in."""
+        way = self._naming.entrance(container)
+        if way is None:
+            return Claim(container_id=container.id, bindings=())
+        return Claim(
+            container_id=container.id,
+            bindings=container.ports,
+            ipv4=way[1].ipv4,
+            ipv6=way[1].ipv6,
+            group=group_of(container),
+            weight=container.traffic.weight,
+            standing=standing_of(container),
+        )
+
+    def close(self) -> None:
+        """Nothing; the ports go on without us."""
+        self._publisher.close()
+
+
+def group_of(container: Container) -> str:
+    """What the container has in common with those that it may share ports with; "" for none."""
+    own = container.spec.labels
+    if name := own.get(GROUP_LABEL):
+        return f"group {name}"
+    project, service = own.get(labels.PROJECT), own.get(labels.SERVICE)
+    return f"service {project}/{service}" if project and service else ""
+
+
+def standing_of(container: Container) -> Standing:
+    """How well the container is placed to take new connections."""
+    if container.traffic.drained:
+        return Standing.DRAINED
+    return {
+        "starting": Standing.STARTING,
+        "unhealthy": Standing.UNHEALTHY,
+    }.get(container.state.health, Standing.READY)
+
+
+def checked_weight(weight: int) -> int:
+    """The weight itself.  Raises: InvalidInput: it is none."""
+    if not 0 <= weight <= MOST_WEIGHT:
+        raise InvalidInput(
+            f"a weight is a whole number from 0 to {MOST_WEIGHT}, not {weight}",
+            code="weight-invalid",
+            about=str(weight),
+            hint="0 takes a container out, as draining does",
+        )
+    return weight
+
+
+def without(container: Container, gone: Sequence[PortBinding]) -> tuple[PortBinding, ...]:
+    """The container's ports but those that match one of `gone`: the same container port and
+    protocol, and the same host port where one is named.  Raises: Conflict: nothing matches."""
+    kept = []
+    matched: set[int] = set()
+    for binding in container.ports:
+        hits = [n for n, wish in enumerate(gone) if _matches(binding, wish)]
+        matched.update(hits)
+        if not hits:
+            kept.append(binding)
+    for number, wish in enumerate(gone):
+        if number not in matched:
+            raise Conflict(
+                f"container {container.name} does not publish {wish.container_port}/{wish.protocol}"
+                + (f" at host port {wish.host_port}" if wish.host_port else ""),
+                code="port-not-published",
+                about=f"{wish.container_port}/{wish.protocol}",
+                hint=f"`pystack port {container.name}` lists what it publishes",
+            )
+    return tuple(kept)
+
+
+def _matches(binding: PortBinding, wish: PortBinding) -> bool:
+    return (
+        (binding.container_port, binding.protocol) == (wish.container_port, wish.protocol)
+        and wish.host_port in (0, binding.host_port)
+        and wish.host_ip in ("", binding.host_ip)
+    )
