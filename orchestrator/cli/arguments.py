@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 
+from orchestrator.cli.options import UsageError
 from orchestrator.cli.units import bytes_of, seconds_of
 
 
@@ -37,9 +39,35 @@ def moment(text: str, now: float) -> str:
     return f"{datetime.fromisoformat(text).astimezone().timestamp():.6f}"
 
 
+def nanoseconds(text: str) -> int:
+    """A duration in nanoseconds; argparse's error where it is none."""
+    return round(seconds(text) * 1_000_000_000)
+
+
+def signed_byte_count(text: str) -> int:
+    """A size in bytes, or -1; argparse's error where it is neither."""
+    return -1 if text == "-1" else byte_count(text)
+
+
 def byte_count(text: str) -> int:
     """A size in bytes: `512m`; argparse's error where it is none."""
     try:
         return bytes_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def key_values(texts: list[str]) -> str:
+    """Docker's `filters`, as the API takes them, of `--filter KEY=VALUE` several times; "" of none.
+
+    Raises: UsageError: one has no `=`.
+    """
+    if not texts:
+        return ""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        key, given, value = text.partition("=")
+        if not given:
+            raise UsageError(f"invalid argument {text!r} for --filter: expected KEY=VALUE")
+        found.setdefault(key, []).append(value)
+    return json.dumps(found)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
+
+from orchestrator.cli.switches import plain_switches
 
 
 class UsageError(Exception):
@@ -19,6 +22,21 @@ class UsageError(Exception):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of ending the process."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, and switches may have a value: `--rm=false`."""
+        remainder = any(a.nargs == argparse.REMAINDER for a in self._get_positional_actions())
+        words, off = plain_switches(
+            sys.argv[1:] if args is None else args,
+            self._option_string_actions,
+            to_first_name=remainder,
+        )
+        found, rest = super().parse_known_args(words, namespace)
+        for dest in off:
+            setattr(found, dest, False)
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.format_usage().strip())

@@ -31,6 +31,21 @@ def port_bindings(texts: list[str]) -> dict[str, list[dict[str, str]]]:
     return bindings
 
 
+def exposed_ports(texts: list[str]) -> list[str]:
+    """Each port of `PORT[-PORT][/PROTOCOL]`, several of them, as `80/tcp`.
+
+    Raises: InvalidInput(port-invalid).
+    """
+    found = []
+    for text in texts:
+        numbers, _, protocol = text.partition("/")
+        protocol = (protocol or "tcp").lower()
+        if protocol not in _PROTOCOLS:
+            raise _invalid(text, f"the protocol is one of {', '.join(_PROTOCOLS)}")
+        found += [f"{port}/{protocol}" for port in _range(text, numbers)]
+    return found
+
+
 def _split(text: str) -> tuple[str, str, str, str]:
     rest, _, protocol = text.partition("/")
     protocol = (protocol or "tcp").lower()

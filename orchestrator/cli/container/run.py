@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.cli.arguments import yes_or_no
 from orchestrator.cli.command import Command
 from orchestrator.cli.container.attached import Wishes, check_terminal, run_attached
 from orchestrator.cli.container.flags import container_arguments, create_body
+from orchestrator.cli.container.idfile import id_file
+from orchestrator.cli.container.options.process import attached_streams
 from orchestrator.cli.image.pull import pull_image
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
-from orchestrator.errors import NotFound, PystackError
+from orchestrator.errors import InvalidInput, NotFound, PystackError
 
 _EXIT_ENGINE = 125
 # Source: Docker's reference, "docker container run", exit status.
@@ -23,7 +25,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-d", "--detach", action="store_true", help="print its id and return")
     add("--detach-keys", default="", metavar="KEYS", help="what leaves it running")
-    add("--sig-proxy", type=yes_or_no, nargs="?", const=True, default=True, metavar="BOOL")
+    add("--sig-proxy", action="store_true", default=True, help="hand signals on (so by default)")
     container_arguments(parser)
 
 
@@ -36,8 +38,17 @@ def _run(session: Session, args: argparse.Namespace) -> int:
 
 
 def _run_container(session: Session, args: argparse.Namespace) -> int:
+    streams = attached_streams(args, attached=not args.detach)
+    if args.detach and args.attach:
+        raise InvalidInput(
+            "-d and -a exclude each other",
+            code="flags-conflict",
+            about="-a",
+            hint="leave one of them out",
+        )
+    stdin = args.interactive and "stdin" in streams
     if not args.detach:
-        check_terminal(stdin=args.interactive, tty=args.tty)
+        check_terminal(stdin=stdin, tty=args.tty)
     container = _created(session, args, attached=not args.detach)
 
     def start() -> None:
@@ -48,8 +59,10 @@ def _run_container(session: Session, args: argparse.Namespace) -> int:
         session.say(container)
         return 0
     wishes = Wishes(
-        stdin=args.interactive,
+        stdin=stdin,
         tty=args.tty,
+        stdout="stdout" in streams,
+        stderr="stderr" in streams,
         sig_proxy=args.sig_proxy,
         detach_keys=args.detach_keys,
         removed=args.rm,
@@ -63,27 +76,37 @@ def _create(session: Session, args: argparse.Namespace) -> int:
 
 
 def _created(session: Session, args: argparse.Namespace, *, attached: bool) -> str:
-    """The id of the new container; its image is pulled where it is missing and may be."""
+    """The id of the new container; its image, and those it mounts, are pulled where they are
+    missing and may be."""
     body = create_body(args, session.environ, attached=attached)
-    if args.pull == "always":
-        pull_image(session, args.image, args.platform)
-
-    def create() -> dict[str, Any]:
-        found: dict[str, Any] = session.engine.post(
-            "/containers/create", body, name=args.name, platform=args.platform
-        )
-        return found
-
-    try:
-        made = create()
-    except NotFound as error:
-        if error.code != "no-such-image" or args.pull == "never":
-            raise
-        pull_image(session, args.image, args.platform)
-        made = create()
+    with id_file(args.cidfile) as write_id:
+        if args.pull == "always":
+            pull_image(session, args.image, args.platform, quiet=args.quiet)
+        made = _posted(session, args, body)
+        write_id(str(made["Id"]))
     for warning in made.get("Warnings") or ():
-        session.note(f"warning: {warning}")
+        session.note(f"WARNING: {warning}")
     return str(made["Id"])
+
+
+def _posted(
+    session: Session, args: argparse.Namespace, body: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    mounted = [m["Source"] for m in body["HostConfig"].get("Mounts", ()) if m["Type"] == "image"]
+    missing = [args.image, *mounted]
+    while True:
+        try:
+            made: dict[str, Any] = session.engine.post(
+                "/containers/create", body, name=args.name, platform=args.platform
+            )
+            return made
+        except NotFound as error:
+            if error.code != "no-such-image" or args.pull == "never" or not missing:
+                raise
+            image = error.about if error.about in missing else missing[0]
+            missing.remove(image)
+        own = image == args.image
+        pull_image(session, image, args.platform if own else "", quiet=args.quiet)
 
 
 COMMANDS = {

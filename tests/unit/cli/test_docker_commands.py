@@ -67,7 +67,7 @@ def test_run_in_the_background_prints_the_id(fake: FakeEngine, say: Say) -> None
     fake.on("POST /containers/create", as_json({"Id": ID, "Warnings": ["careful"]}, status=201))
     fake.on(f"POST /containers/{ID}/start", NO_CONTENT)
     said = say("run", "-d", "--name", "web", "busybox", "sleep", "1")
-    assert (said.code, said.out, said.err) == (0, f"{ID}\n", "warning: careful\n")
+    assert (said.code, said.out, said.err) == (0, f"{ID}\n", "WARNING: careful\n")
     assert fake.asked()[0] == "POST /containers/create?name=web"
 
 

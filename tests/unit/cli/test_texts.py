@@ -154,8 +154,8 @@ def test_what_comes_after_the_image_is_the_containers() -> None:
     assert (body["Tty"], body["OpenStdin"], body["HostConfig"]["AutoRemove"]) == (True,) * 3
 
 
-def test_a_variable_without_a_value_is_this_shells_or_none() -> None:
-    assert body_of("-e HOME -e NONE x", HOME="/root")["Env"] == ["HOME=/root"]
+def test_a_variable_without_a_value_is_this_shells_or_taken_from_the_image() -> None:
+    assert body_of("-e HOME -e NONE x", HOME="/root")["Env"] == ["HOME=/root", "NONE"]
 
 
 def test_host_paths_become_absolute_and_anonymous_volumes_are_told(

@@ -1,0 +1,46 @@
+"""`--cidfile`: a file that takes the id of the container that is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import Conflict
+
+
+@contextmanager
+def id_file(name: str) -> Iterator[Callable[[str], None]]:
+    """A function that writes the id into the file, which is made now; "" names none.
+
+    The file is removed again where no id was written: nothing was made then.
+
+    Raises: Conflict: there is such a file. OSError: it cannot be made.
+    Source: Docker's reference, "docker container run", --cidfile.
+    """
+    if not name:
+        yield lambda _: None
+        return
+    path = Path(name)
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise Conflict(
+            f"the container id file {name} exists already",
+            code="cidfile-exists",
+            about=name,
+            hint="see that its container does not run any more, and remove the file",
+        ) from None
+    written = False
+
+    def write(identifier: str) -> None:
+        nonlocal written
+        file.write(identifier)
+        written = True
+
+    try:
+        with file:
+            yield write
+    finally:
+        if not written:
+            path.unlink(missing_ok=True)
