@@ -32,6 +32,7 @@ from orchestrator.engine.execs import Execs
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.networks import open_networks
+from orchestrator.engine.transfers import Transfers
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict, Denied, PystackError
 from orchestrator.images.content import ContentStore
@@ -168,6 +169,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
                 events=events,
                 launcher=launcher,
                 execs=execs,
+                transfers=Transfers(images, store, settings, events.emit),
                 runtime=runtime,
                 cgroup_layout=cgroup_layout,
                 shutdown=lambda: os.kill(os.getpid(), signal.SIGTERM),

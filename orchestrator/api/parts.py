@@ -10,6 +10,7 @@ from orchestrator.controller.execute import Nouns
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.launch import Launcher
+from orchestrator.engine.transfers import Transfers
 from orchestrator.runtime.driver import Runtime
 from orchestrator.settings import Settings
 
@@ -24,6 +25,7 @@ class Parts:
     events: Events
     launcher: Launcher
     execs: Execs
+    transfers: Transfers
     runtime: Runtime
     cgroup_layout: str
     shutdown: Callable[[], None]

@@ -18,6 +18,7 @@ from orchestrator.api.docker.exec import ExecHandlers
 from orchestrator.api.docker.images import ImageHandlers
 from orchestrator.api.docker.logs import LogHandlers
 from orchestrator.api.docker.networks import NetworkHandlers
+from orchestrator.api.docker.registry import RegistryHandlers
 from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
 from orchestrator.api.parts import Parts
@@ -61,6 +62,7 @@ def application(parts: Parts) -> web.Application:
         AttachHandlers(parts),
         LogHandlers(parts),
         ExecHandlers(parts),
+        RegistryHandlers(parts),
         ImageHandlers(parts),
         NetworkHandlers(parts),
         ConnectionHandlers(parts),

@@ -70,6 +70,10 @@ DOCKER: Mapping[str, Entry] = {
     "rm": Entry("container.lifecycle:rm", "Remove containers"),
     "wait": Entry("container.lifecycle:wait", "Wait for containers to end, and print exit codes"),
     "pull": Entry("image.pull:pull", "Pull an image from a registry"),
+    "push": Entry("image.push:push", "Push an image to a registry"),
+    "login": Entry("image.login:login", "Log in to a registry"),
+    "logout": Entry("image.login:logout", "Log out from a registry"),
+    "search": Entry("image.search:search", "Look for images at a registry"),
     "images": Entry("image.images:images", "List images"),
     "rmi": Entry("image.images:rmi", "Remove images"),
     "build": Entry("image.build:build", "Build an image from a Dockerfile"),
@@ -97,7 +101,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "image": {
         "ls": DOCKER["images"],
         "rm": DOCKER["rmi"],
-        **{name: DOCKER[name] for name in ("pull", "build", "load", "import")},
+        **{name: DOCKER[name] for name in ("pull", "push", "build", "load", "import")},
     },
     "network": {
         "create": Entry("network.create:create", "Create a network"),

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from orchestrator.cli.meter import Meter
 from orchestrator.cli.terminal import BLUE, DIM, GREEN, RED, Terminal
-from orchestrator.cli.units import size
 from orchestrator.client.faults import error_of
 
 TICK_S = 0.1
 _SAID_LINES = 20
+_DONE = frozenset(
+    {"Pull complete", "Already exists", "Download complete", "Pushed", "Layer already exists"}
+)
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -26,6 +29,9 @@ class Board(Protocol):
 
     def update(self, progress: Mapping[str, Any]) -> None:
         """Show one step of one subject: the fields of model.events.Progress."""
+
+    def say(self, line: str) -> None:
+        """A line of its own beside the steps."""
 
     def tick(self) -> None:
         """Time has passed."""
@@ -44,10 +50,13 @@ def silent() -> Board:
     return _Silent()
 
 
-def watch(stream: Iterable[Any], shown: Board) -> dict[str, Any]:
+def watch(
+    stream: Iterable[Any], shown: Board, said: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """The result that ends a stream of progress, all of it shown on the way.
 
-    Values are `{"progress"}`, `{"plan"}`, `{"result"}`, `{"error"}`; None is a tick.
+    Values are `{"progress"}`, `{"plan"}`, `{"result"}`, `{"error"}`, or Docker's `{"status"}`,
+    which `said` is told where it is about no part of the work; None is a tick.
     Raises: the PystackError of an `error` line.
     """
     result: dict[str, Any] = {}
@@ -59,13 +68,17 @@ def watch(stream: Iterable[Any], shown: Board) -> dict[str, Any]:
             elif "progress" in value:
                 shown.update(value["progress"])
             elif "error" in value:
-                raise error_of(value.get("errorDetail") or value["error"])
+                raise error_of(value.get("fault") or value.get("errorDetail") or value["error"])
             elif "result" in value:
                 result.update(value["result"] or {})
             elif "plan" in value:
                 result["plan"] = value["plan"]
-            elif "status" in value:
+            elif "status" in value and "progressDetail" in value:
                 shown.update(_from_docker(value))
+            elif "status" in value:
+                identifier = value.get("id")
+                line = f"{identifier}: {value['status']}" if identifier else str(value["status"])
+                (said or shown.say)(line)
         failed = False
     finally:
         shown.close(failed=failed)
@@ -81,12 +94,15 @@ def _from_docker(value: Mapping[str, Any]) -> dict[str, Any]:
         "step": status,
         "current": detail.get("current", 0),
         "total": detail.get("total", 0),
-        "done": status in ("Pull complete", "Already exists", "Download complete"),
+        "done": status in _DONE or status.startswith("Mounted from "),
     }
 
 
 class _Silent:
     def update(self, progress: Mapping[str, Any]) -> None:
+        """Not shown."""
+
+    def say(self, line: str) -> None:
         """Not shown."""
 
     def tick(self) -> None:
@@ -119,6 +135,9 @@ class PlainBoard:
         words = f"{subject}: {step}" if subject else step
         print(f"{words}: {detail}" if detail else words, file=self._stream, flush=True)
 
+    def say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
     def tick(self) -> None:
         """Nothing changes with time."""
 
@@ -132,15 +151,11 @@ class _Row:
     detail: str
     began: float
     ended: float | None = None
-    # Bytes done and to do, by what they are of (the layers of an image).
-    amounts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
+    # Whether the present step counts bytes.
+    counting: bool = False
     # The last lines that the present step has said, for when it fails.
     said: deque[str] = field(default_factory=lambda: deque(maxlen=_SAID_LINES))
-
-    def amount(self) -> str:
-        current = sum(done for done, _ in self.amounts.values())
-        total = sum(whole for _, whole in self.amounts.values())
-        return f"{size(current)}/{size(total)}" if total else ""
 
 
 class LiveBoard:
@@ -164,15 +179,21 @@ class LiveBoard:
         step = str(progress.get("step") or "")
         if step not in (row.step, "error"):
             row.said.clear()
+            row.counting = False
         row.step = step
         row.detail = str(progress.get("detail") or "").rpartition("\n")[2]
         if total := int(progress.get("total") or 0):
-            row.amounts[row.detail] = (int(progress.get("current") or 0), total)
+            row.meter.tell(row.detail, int(progress.get("current") or 0), total, now)
             row.detail = ""
+            row.counting = True
         elif row.detail and step != "error":
             row.said.append(row.detail)
         row.ended = now if progress.get("done") or row.step == "error" else None
         self.tick()
+
+    def say(self, line: str) -> None:
+        # Above the block, which is drawn anew below it.
+        self._draw(final=False, above=line)
 
     def tick(self) -> None:
         if self._clock() - self._drawn_at >= TICK_S:
@@ -214,7 +235,8 @@ class LiveBoard:
         took = f"{ended - row.began:.1f}s"
         room = columns - len(took) - 4
         text = f"{subject[:width]:<{width}}  {row.step}"[:room]
-        more = " ".join(filter(None, ["" if row.ended else row.amount(), row.detail]))
+        bar = row.counting and row.ended is None
+        more = row.meter.text(room - len(text) - 2, self._clock()) if bar else row.detail
         extra = f" {more}"[: max(0, room - len(text))] if more else ""
         gap = " " * (room - len(text) - len(extra) + 1)
         paint = self._terminal.paint
@@ -229,11 +251,13 @@ class LiveBoard:
             return "·", DIM
         return _SPINNER[int(self._clock() / TICK_S) % len(_SPINNER)], BLUE
 
-    def _draw(self, *, final: bool) -> None:
+    def _draw(self, *, final: bool, above: str = "") -> None:
         self._drawn_at = self._clock()
         back = f"\x1b[{self._drawn_rows}A\r" if self._drawn_rows else ""
-        lines = self.lines(final=final)
+        lines = self.lines(final=final) if self._rows else []
         self._drawn_rows = len(lines)
+        if above:
+            lines.insert(0, above)
         # One write, so that a redraw is never seen half done.
         self._terminal.stream.write(back + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J")
         self._terminal.stream.flush()

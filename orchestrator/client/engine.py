@@ -45,10 +45,11 @@ class Engine:
         content: bytes | Iterable[bytes] = b"",
         tick_s: float | None = None,
         query: Mapping[str, object] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Iterator[Any]:
         """The JSON values of a stream of lines; None for every `tick_s` seconds without one."""
         payload = content if body is None else _encoded(body)
-        response = self.open(method, path, query=query, body=payload)
+        response = self.open(method, path, query=query, headers=headers, body=payload)
         try:
             for line in response.lines(tick_s):
                 if line.strip():

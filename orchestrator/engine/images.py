@@ -36,6 +36,7 @@ from orchestrator.model.image import Image
 from orchestrator.model.stack import PullPolicy
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
+from orchestrator.wire.credentials import Credentials
 from orchestrator.wire.filters import Filters
 
 
@@ -120,15 +121,28 @@ class Images:
                 return found
             return await self.pull(text, report)
 
-    async def pull(self, text: str, report: Report, platform: str = "") -> Image:
-        """The image as its registry has it now, recorded under its reference.
+    async def pull(
+        self,
+        text: str,
+        report: Report,
+        platform: str = "",
+        credentials: Credentials | None = None,
+    ) -> Image:
+        """The image as its registry has it now, recorded under its reference; `credentials` go
+        before those of the engine's user.
 
         Raises: NotFound, Denied, Unavailable, Failed, InvalidInput.
         """
         reference = parse_reference(text)
         async with self.holding():
             image = await pull_image(
-                reference, self._store, self._settings, platform, report, self._downloads
+                reference,
+                self._store,
+                self._settings,
+                platform,
+                report,
+                self._downloads,
+                credentials,
             )
             image = self.register(image, image.tags)
         self.records.tell("pull", image, reference.familiar)

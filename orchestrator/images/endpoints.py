@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
@@ -17,7 +17,7 @@ _HUB = "registry-1.docker.io"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One server that may hold the repository.
+    """One server that may hold the repository, or (`repository` "") a server as such.
 
     `schemes` are tried in turn until one answers; more than one only where the server is
     insecure. `account` is the name that credentials are kept under.
@@ -37,9 +37,14 @@ def endpoints(reference: Reference, registries: Mapping[str, Registry]) -> list[
     """The servers to ask for the reference, best first."""
     own = registries.get(reference.domain, Registry())
     found = [_mirror(text, reference, registries) for text in own.mirrors]
-    host = _HUB if reference.domain == DEFAULT_DOMAIN else reference.domain
-    found.append(_endpoint(host, "", "", reference, own, account=reference.domain, mirror=False))
-    return found
+    return [*found, replace(server(reference.domain, registries), repository=reference.path)]
+
+
+def server(domain: str, registries: Mapping[str, Registry]) -> Endpoint:
+    """The registry of a domain itself, no repository of it."""
+    host = _HUB if domain == DEFAULT_DOMAIN else domain
+    settings = registries.get(domain, Registry())
+    return _endpoint(host, "", "", "", settings, account=domain, mirror=False)
 
 
 def is_loopback(host: str) -> bool:
@@ -65,14 +70,14 @@ def _mirror(text: str, reference: Reference, registries: Mapping[str, Registry])
     scheme, _, rest = text.rpartition("://")
     host, _, prefix = rest.strip("/").partition("/")
     settings = registries.get(host, Registry())
-    return _endpoint(host, prefix, scheme, reference, settings, account=host, mirror=True)
+    return _endpoint(host, prefix, scheme, reference.path, settings, account=host, mirror=True)
 
 
 def _endpoint(
     host: str,
     prefix: str,
     scheme: str,
-    reference: Reference,
+    repository: str,
     settings: Registry,
     *,
     account: str,
@@ -90,7 +95,7 @@ def _endpoint(
     return Endpoint(
         host=host,
         prefix=f"{prefix.strip('/')}/" if prefix else "",
-        repository=reference.path,
+        repository=repository,
         account=account,
         schemes=schemes,
         verify=bool(settings.ca_file) or not (settings.insecure or loopback),

@@ -25,6 +25,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _REDIRECTS_MAX = 10
 _CHALLENGES_MAX = 3
+_WRITING = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
 
 # A body is made anew for every attempt to send it.
 Body = Callable[[], bytes | AsyncIterable[bytes]]
@@ -240,6 +241,9 @@ class Transport:
 
     async def _once(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
         proxy = proxy_for(url.scheme, url.authority, self._proxies) or None
+        if method not in ("GET", "HEAD"):
+            # A registry may take its time to move a large blob to its place.
+            options["timeout"] = _WRITING
         return await self._session.request(
             method, url, ssl=self._tls, allow_redirects=False, proxy=proxy, **options
         )

@@ -9,14 +9,13 @@ from aiohttp import web
 from anyio import to_thread
 
 from orchestrator.api.docker.image_archives import ImageArchiveHandlers
+from orchestrator.api.docker.registry import pull
 from orchestrator.api.docker.requests import flag
 from orchestrator.api.parts import Parts
-from orchestrator.api.work import worked
 from orchestrator.engine.disk_usage import shared_bytes
 from orchestrator.engine.image_filters import LISTING, PRUNING
 from orchestrator.engine.images import Removed
 from orchestrator.errors import InvalidInput
-from orchestrator.model.events import Report
 from orchestrator.wire.filters import Filters
 from orchestrator.wire.images import familiar, image_history, image_inspect, image_summary
 
@@ -88,15 +87,7 @@ class ImageHandlers:
         query = request.query
         if "fromSrc" in query:
             return await self._archives.import_image(request)
-        reference = query["fromImage"]
-        if tag := query.get("tag"):
-            reference += f"@{tag}" if tag.startswith("sha256:") else f":{tag}"
-
-        async def pull(report: Report) -> dict[str, object]:
-            image = await self._nouns.images.pull(reference, report, query.get("platform", ""))
-            return {"id": image.id}
-
-        return await worked(request, pull)
+        return await pull(request, self._parts.transfers)
 
     async def remove_image(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

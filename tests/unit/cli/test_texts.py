@@ -242,7 +242,7 @@ def test_live_progress_is_redrawn_in_place_and_adds_up_the_layers() -> None:
     board.update(step("network demo", "created", done=True)["progress"])
     assert board.lines(final=False) == [
         "[+] up demo 1/2",
-        " ⠋ image redis   downloading 1.5kB/10kB" + " " * 37 + "1.0s",
+        " ⠋ image redis   downloading [==>                ]  1.5kB/10kB  500B/s 17s  1.0s",
         " ✔ network demo  created" + " " * 52 + "0.0s",
     ]
     now[0] = 2.0

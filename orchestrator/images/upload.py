@@ -1,0 +1,195 @@
+"""Blobs and manifests written to one repository.
+
+Source: OCI distribution specification 1.1, "Push": "Pushing a blob in chunks", "Mounting a blob
+from another repository", "Pushing Manifests".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import aiohttp
+import anyio
+import anyio.to_thread
+
+from orchestrator.errors import Denied, NotFound, PystackError, Unavailable
+from orchestrator.images.refusal import broken, refusal
+from orchestrator.images.registry import said_by
+from orchestrator.images.retry import delay_s
+from orchestrator.images.transport import Transport
+from orchestrator.model.image import Descriptor
+
+_PIECE = 512 << 10
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_BINARY = "application/octet-stream"
+
+
+class Uploads:
+    """Writing to the repository of a transport; `name` is what a person calls it. `chunk_bytes`
+    bounds what one request carries, 0 does not."""
+
+    def __init__(self, transport: Transport, name: str, chunk_bytes: int) -> None:
+        self._transport = transport
+        self._name = name
+        self._chunk_bytes = chunk_bytes
+
+    async def has(self, blob: Descriptor) -> bool:
+        """Whether the repository has the blob already.
+
+        Raises: Denied, Unavailable.
+        """
+        async with self._transport.request("HEAD", f"blobs/{blob.digest}") as response:
+            if response.status == 200:
+                return True
+            if response.status == 404:
+                return False
+            raise await self._refused(response)
+
+    async def mount(self, blob: Descriptor, source: str) -> tuple[bool, str]:
+        """Whether the repository has the blob now, taken from the repository source of the same
+        registry; where not, the upload that was begun instead, "" for none."""
+        query = urllib.parse.urlencode({"mount": blob.digest, "from": source})
+        try:
+            async with self._transport.request("POST", f"blobs/uploads/?{query}") as response:
+                if response.status == 201:
+                    return True, ""
+                return False, response.headers.get("Location", "")
+        except Denied:
+            # Not allowed to read there; writing here may still be.
+            return False, ""
+
+    async def send(
+        self, blob: Descriptor, path: Path, told: Callable[[int], None], location: str = ""
+    ) -> None:
+        """Nothing, once the repository has the blob, whose bytes are in the file at path. An upload
+        that breaks goes on where the registry says it has got to, or begins again.
+
+        Raises: Denied, Unavailable, Failed.
+        """
+        file = await anyio.to_thread.run_sync(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            await self._send(blob, file, told, location)
+        finally:
+            os.close(file)
+
+    async def put_manifest(self, reference: str, data: bytes, media_type: str) -> None:
+        """Nothing, once the manifest is there under a tag or digest.
+
+        Raises: Denied, Unavailable, Failed, NotFound.
+        """
+        headers = {"Content-Type": media_type}
+        path = f"manifests/{reference}"
+        async with self._transport.request("PUT", path, headers, lambda: data) as response:
+            if response.status not in (200, 201):
+                raise await self._refused(response)
+
+    async def _send(
+        self, blob: Descriptor, file: int, told: Callable[[int], None], location: str
+    ) -> None:
+        failures = 0
+        position = 0
+        furthest = 0
+        while True:
+            try:
+                if not location:
+                    location, position = await self._begin(), 0
+                while position < blob.size_bytes:
+                    location, position = await self._patch(location, blob, file, position, told)
+                    furthest = max(furthest, position)
+                await self._finish(location, blob)
+                return
+            except (Unavailable, NotFound, _OutOfStep) as problem:
+                reached = location and await self._reached(location)
+                location, position = reached or ("", 0)
+                # Progress starts the count anew: a large layer over a bad line gets there.
+                failures = 1 if position > furthest else failures + 1
+                furthest = max(furthest, position)
+                delay = delay_s(failures)
+                if delay is None:
+                    if isinstance(problem, PystackError):
+                        raise
+                    raise broken(self._transport.endpoint, problem) from problem
+                await anyio.sleep(delay)
+
+    async def _begin(self) -> str:
+        async with self._transport.request("POST", "blobs/uploads/") as response:
+            location = response.headers.get("Location", "")
+            if response.status not in (201, 202) or not location:
+                raise await self._refused(response)
+            return location
+
+    async def _patch(
+        self,
+        location: str,
+        blob: Descriptor,
+        file: int,
+        position: int,
+        told: Callable[[int], None],
+    ) -> tuple[str, int]:
+        """Where to send what comes next, and how much has arrived."""
+        end = blob.size_bytes
+        if self._chunk_bytes:
+            end = min(end, position + self._chunk_bytes)
+        headers = {"Content-Type": _BINARY, "Content-Length": str(end - position)}
+        if position or end < blob.size_bytes:
+            headers["Content-Range"] = f"{position}-{end - 1}"
+
+        def body() -> AsyncGenerator[bytes]:
+            return _part(file, position, end, told)
+
+        async with self._transport.request("PATCH", location, headers, body, tries=1) as response:
+            if response.status == 416:
+                raise _OutOfStep
+            if response.status not in (200, 201, 202, 204):
+                raise await self._refused(response)
+            return response.headers.get("Location") or location, end
+
+    async def _finish(self, location: str, blob: Descriptor) -> None:
+        separator = "&" if "?" in location else "?"
+        target = f"{location}{separator}digest={urllib.parse.quote(blob.digest, safe='')}"
+        headers = {"Content-Type": _BINARY, "Content-Length": "0"}
+        async with self._transport.request("PUT", target, headers, tries=1) as response:
+            if response.status not in (200, 201, 204):
+                if response.status < 500 and await self.has(blob):
+                    return  # the answer to an earlier try was lost
+                raise await self._refused(response)
+
+    async def _reached(self, location: str) -> tuple[str, int] | None:
+        """Where an upload goes on and from which byte; None where it must begin again."""
+        try:
+            async with self._transport.request("GET", location, tries=2) as response:
+                match = _RANGE.fullmatch(response.headers.get("Range", ""))
+                # "0-0" is what some say of nothing and of one byte.
+                if response.status not in (200, 204) or match is None or match[1] == "0":
+                    return None
+                return response.headers.get("Location") or location, int(match[1]) + 1
+        except PystackError:
+            return None
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> PystackError:
+        body = await said_by(response)
+        endpoint = self._transport.endpoint
+        return refusal(endpoint, response.status, body, self._name, "pushing")
+
+
+class _OutOfStep(Exception):
+    """The registry has got further, or less far, than we thought."""
+
+
+async def _part(
+    file: int, position: int, end: int, told: Callable[[int], None]
+) -> AsyncGenerator[bytes]:
+    # The file is the caller's, since nobody closes a generator whose connection broke.
+    while position < end:
+        piece = await anyio.to_thread.run_sync(
+            os.pread, file, min(_PIECE, end - position), position
+        )
+        if not piece:
+            raise OSError("the blob is shorter than it was")
+        yield piece
+        position += len(piece)
+        told(position)
