@@ -23,6 +23,10 @@ class Broadcast(Generic[T]):
     def __init__(self) -> None:
         self._listeners: set[MemoryObjectSendStream[T]] = set()
 
+    def __len__(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
     def publish(self, item: T) -> None:
         """Nothing, at once; listeners whose buffer is full are cut off."""
         for listener in list(self._listeners):

@@ -44,10 +44,14 @@ def identifier(container: Mapping[str, Any], *, whole: bool = False) -> str:
 
 
 def image(container: Mapping[str, Any], *, whole: bool = False) -> str:
-    text = str(container.get("Image", ""))
-    if text.startswith("sha256:") and not whole:
+    """The image's name as it was given; without its digest where it has a tag, unless `whole`."""
+    text = str(container.get("Image") or "<no image>")
+    if whole:
+        return text
+    if text.startswith("sha256:"):
         return text.removeprefix("sha256:")[:_ID_WIDTH]
-    return text
+    name, digest, _ = text.partition("@")
+    return name if digest and ":" in name.rpartition("/")[2] else text
 
 
 def command(container: Mapping[str, Any], *, whole: bool = False) -> str:
@@ -55,7 +59,7 @@ def command(container: Mapping[str, Any], *, whole: bool = False) -> str:
     text = str(container.get("Command") or "")
     if not whole and len(text) > _COMMAND_WIDTH:
         text = text[: _COMMAND_WIDTH - 1] + "…"
-    return f'"{text}"'
+    return json.dumps(text, ensure_ascii=False)
 
 
 def created(container: Mapping[str, Any], now: float | None = None) -> str:
@@ -67,40 +71,54 @@ def created(container: Mapping[str, Any], now: float | None = None) -> str:
 def written(container: Mapping[str, Any]) -> str:
     """The size column: what the container has written, and with its image."""
     changed, whole = container.get("SizeRw") or 0, container.get("SizeRootFs") or 0
-    return f"{size(changed)} (virtual {size(whole)})"
+    return f"{size(changed)} (virtual {size(whole)})" if whole else size(changed)
 
 
 def ports(container: Mapping[str, Any]) -> str:
-    """Published ports as `host:port->port/protocol`, then exposed ones; runs are joined.
+    """Published ports as `host:port->port/protocol`, then exposed ones.
 
+    Runs of ports are joined where host and container have the same numbers.
     Source: docker/cli `formatter.DisplayablePorts`.
     """
-    groups: dict[tuple[str, str, bool], list[tuple[int, int]]] = {}
-    for port in container.get("Ports") or ():
-        address, public = str(port.get("IP") or ""), int(port.get("PublicPort") or 0)
-        key = (address, str(port.get("Type") or "tcp"), public != 0)
-        groups.setdefault(key, []).append((int(port["PrivatePort"]), public))
-    texts = []
-    for (address, protocol, published), pairs in groups.items():
-        host = f"[{address}]" if ":" in address else address
-        for inside, outside in _runs(sorted(set(pairs))):
-            target = f"{inside}/{protocol}"
-            texts.append((not published, f"{host}:{outside}->{target}" if published else target))
-    return ", ".join(text for _, text in sorted(texts, key=lambda item: item[0]))
-
-
-def _runs(pairs: list[tuple[int, int]]) -> list[tuple[str, str]]:
-    """Ranges (`80-82`) of ports whose inner and outer numbers both count up by one."""
-    runs: list[list[tuple[int, int]]] = []
-    for inside, outside in pairs:
-        last = runs[-1][-1] if runs else None
-        step = 1 if outside else 0
-        if last is not None and (inside, outside) == (last[0] + 1, last[1] + step):
-            runs[-1].append((inside, outside))
+    runs: list[_Run] = []
+    last: dict[tuple[str, str], _Run] = {}
+    mapped: list[str] = []
+    for port in sorted(container.get("Ports") or (), key=_port_order):
+        address, protocol = str(port.get("IP") or ""), str(port.get("Type") or "tcp")
+        inside, outside = int(port["PrivatePort"]), int(port.get("PublicPort") or 0)
+        if address and outside != inside:
+            mapped.append(f"{_joined(address, str(outside))}->{inside}/{protocol}")
+            continue
+        run = last.get((address, protocol))
+        if run is not None and inside == run.last + 1:
+            run.last = inside
         else:
-            runs.append([(inside, outside)])
-    return [(_range(run[0][0], run[-1][0]), _range(run[0][1], run[-1][1])) for run in runs]
+            run = last[address, protocol] = _Run(address, protocol, inside)
+            runs.append(run)
+    return ", ".join([*(run.text() for run in runs), *mapped])
 
 
-def _range(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+def _port_order(port: Mapping[str, Any]) -> tuple[int, str, int, str]:
+    return (
+        int(port["PrivatePort"]),
+        str(port.get("IP") or ""),
+        int(port.get("PublicPort") or 0),
+        str(port.get("Type") or ""),
+    )
+
+
+class _Run:
+    """Ports that follow each other, the same outside as inside."""
+
+    def __init__(self, address: str, protocol: str, first: int) -> None:
+        self.address, self.protocol = address, protocol
+        self.first = self.last = first
+
+    def text(self) -> str:
+        span = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        target = f"{span}/{self.protocol}"
+        return f"{_joined(self.address, span)}->{target}" if self.address else target
+
+
+def _joined(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -9,12 +9,15 @@ _GAP = 3
 _NARROWEST = 10
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table whose columns are as wide as their widest cell; no headings, no line."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, narrowest: int = _NARROWEST
+) -> Iterator[str]:
+    """The lines of a table whose columns are as wide as their widest cell, with the gap after it,
+    and `narrowest` at least; no headings, no line for them."""
     every = [headings, *rows] if headings else list(rows)
     columns = len(every[0]) if every else 0
     widths = [
-        max(_NARROWEST, max(len(row[column]) for row in every) + _GAP) for column in range(columns)
+        max(narrowest, max(len(row[column]) for row in every) + _GAP) for column in range(columns)
     ]
     for row in every:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

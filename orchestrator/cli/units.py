@@ -41,6 +41,16 @@ def size(count: float) -> str:
     return f"{value:.3g}TB"
 
 
+def binary_size(count: float) -> str:
+    """A number of bytes in units of 1024 with four digits: `7.656GiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            return f"{value:.4g}{unit}"
+        value /= 1024
+    return f"{value:.4g}PiB"
+
+
 def seconds_of(text: str) -> float:
     """The seconds in `90`, `1m30s`, `500ms`.
 

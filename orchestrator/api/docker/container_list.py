@@ -41,16 +41,20 @@ class ContainerListHandlers:
             every=flag(request, "all"),
             limit=_limit(request.query.get("limit", "")),
         )
+        sizes = await self._parts.disk.container_sizes(found) if flag(request, "size") else {}
         volumes = {volume.name: volume for volume in self._parts.nouns.volumes.all()}
         shown = []
         for container in found:
             image = self._images.find(container.image_id)
-            shown.append(container_summary(container, image, volumes=volumes))
+            shown.append(
+                container_summary(container, image, volumes=volumes, sizes=sizes.get(container.id))
+            )
         return web.json_response(shown)
 
     async def prune(self, request: web.Request) -> web.Response:
         filters = Filters.parse(request.query.get("filters", ""), PRUNING)
         chosen = prunable(self._containers.all(), filters, self._images.find, time.time())
+        sizes = await self._parts.disk.container_sizes(chosen)
         removed: list[str] = []
         for container in chosen:
             try:
@@ -58,8 +62,9 @@ class ContainerListHandlers:
             except (Conflict, NotFound):
                 continue  # it was started, or removed, meanwhile
             removed.append(container.id)
-        self._parts.events.tell("container", "prune", "", {"reclaimed": "0"})
-        return web.json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": 0})
+        freed = sum(sizes[identifier].written for identifier in removed)
+        self._parts.events.tell("container", "prune", "", {"reclaimed": str(freed)})
+        return web.json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
 
 
 def _limit(text: str) -> int:

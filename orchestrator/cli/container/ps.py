@@ -3,15 +3,76 @@
 from __future__ import annotations
 
 import argparse
-import json
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrator.cli import containers
+from orchestrator.cli.columns import Column, Columns, Shown, format_argument
 from orchestrator.cli.command import Command
-from orchestrator.cli.options import UsageError
+from orchestrator.cli.filters import encoded, filter_argument
 from orchestrator.cli.session import Session
-from orchestrator.cli.table import table
 
-_HEADINGS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
+_TABLE = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+_MOUNT_WIDTH = 15
+_RAW = (
+    "container_id: {{.ID}}\\nimage: {{.Image}}\\ncommand: {{.Command}}\\n"
+    "created_at: {{.CreatedAt}}\\nstate: {{.State}}\\nstatus: {{.Status}}\\nnames: {{.Names}}\\n"
+    "labels: {{.Labels}}\\nports: {{.Ports}}\\n"
+)
+
+
+def columns(*, whole: bool = False, size: bool = False) -> Columns:
+    """What a list of containers can show.  Source: docker/cli's `formatter.ContainerContext`."""
+    return Columns(
+        Column("ID", "CONTAINER ID", lambda c: containers.identifier(c, whole=whole)),
+        Column("Image", "IMAGE", lambda c: containers.image(c, whole=whole)),
+        Column("Command", "COMMAND", lambda c: containers.command(c, whole=whole)),
+        Column("CreatedAt", "CREATED AT", _created_at),
+        Column("RunningFor", "CREATED", containers.created),
+        Column("State", "STATE", lambda c: str(c.get("State", ""))),
+        Column("Status", "STATUS", lambda c: str(c.get("Status", ""))),
+        Column("Ports", "PORTS", containers.ports),
+        Column("Names", "NAMES", containers.name),
+        Column("Size", "SIZE", containers.written),
+        Column("Labels", "LABELS", _labels),
+        Column("Mounts", "MOUNTS", lambda c: ",".join(_mounts(c, whole=whole))),
+        Column("LocalVolumes", "LOCAL VOLUMES", _local_volumes),
+        Column("Networks", "NETWORKS", lambda c: ",".join(sorted(_networks(c)))),
+        table=(*_TABLE, *(["Size"] if size else [])),
+        quiet="ID",
+        methods={
+            "Label": containers.label,
+            "Mount": lambda c, name: next((m for m in _mounts(c, whole=True) if m == name), ""),
+        },
+        raw=_RAW + ("size: {{.Size}}\\n" if size else ""),
+    )
+
+
+def _created_at(container: Mapping[str, Any]) -> str:
+    moment = time.localtime(float(container.get("Created") or 0))
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", moment)
+
+
+def _labels(container: Mapping[str, Any]) -> str:
+    labels = container.get("Labels") or {}
+    return ",".join(f"{name}={labels[name]}" for name in sorted(labels))
+
+
+def _mounts(container: Mapping[str, Any], *, whole: bool) -> list[str]:
+    names = [str(m.get("Name") or m.get("Source") or "") for m in container.get("Mounts") or ()]
+    if whole:
+        return names
+    return [n if len(n) <= _MOUNT_WIDTH else n[: _MOUNT_WIDTH - 1] + "…" for n in names]
+
+
+def _local_volumes(container: Mapping[str, Any]) -> str:
+    return str(sum(m.get("Driver") == "local" for m in container.get("Mounts") or ()))
+
+
+def _networks(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    networks: Mapping[str, Any] = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    return networks
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,63 +83,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("-l", "--latest", action="store_true", help="the newest, running or not")
     add("-s", "--size", action="store_true", help="what they have written")
     add("--no-trunc", action="store_true", help="whole commands and ids")
-    add("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help="which ones")
-    add("--format", choices=("table", "json"), default="table", help="how to print it")
+    filter_argument(parser)
+    format_argument(parser)
 
 
 def _ps(session: Session, args: argparse.Namespace) -> int:
-    last = 1 if args.latest else args.last
+    shown = Shown(columns(whole=args.no_trunc, size=args.size), args.format, quiet=args.quiet)
+    last = 1 if args.latest else max(0, args.last)
     query: dict[str, object] = {
         "all": args.all or last > 0,
         "limit": last or None,
-        "size": args.size,
-        "filters": json.dumps(filters(args.filter)) if args.filter else "",
+        "size": args.size or (shown.template and shown.uses("Size")) or False,
+        "filters": encoded(args.filter),
     }
-    found = session.engine.get("/containers/json", **query) or []
-    found.sort(key=lambda container: -float(container.get("Created") or 0))
-    if last:
-        found = found[:last]
-    if args.quiet:
-        for container in found:
-            session.say(containers.identifier(container, whole=args.no_trunc))
-    elif args.format == "json":
-        for container in found:
-            session.say(json.dumps(container))
-    else:
-        _table(session, args, found)
+    shown.say(session, session.engine.get("/containers/json", **query) or [])
     return 0
-
-
-def _table(session: Session, args: argparse.Namespace, found: list[dict[str, object]]) -> None:
-    rows = [
-        (
-            containers.identifier(c, whole=args.no_trunc),
-            containers.image(c, whole=args.no_trunc),
-            containers.command(c, whole=args.no_trunc),
-            containers.created(c),
-            str(c.get("Status", "")),
-            containers.ports(c),
-            containers.name(c),
-            *([containers.written(c)] if args.size else []),
-        )
-        for c in found
-    ]
-    for line in table((*_HEADINGS, *(["SIZE"] if args.size else [])), rows):
-        session.say(line)
-
-
-def filters(texts: list[str]) -> dict[str, list[str]]:
-    """Docker's `filters` of `KEY=VALUE`, several of them; values of one key are alternatives.
-
-    Raises: UsageError: one has no `=`.
-    """
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        key, given, value = text.partition("=")
-        if not given:
-            raise UsageError(f"--filter {text}: expected KEY=VALUE")
-        found.setdefault(key, []).append(value)
-    return found
 
 
 COMMANDS = {"ps": Command(_arguments, _ps)}

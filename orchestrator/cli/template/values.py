@@ -56,6 +56,10 @@ def field(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         if name in value:
             return value[name]
+        # Go's names of fields differ from JSON's in their case alone: `.ID` is "Id".
+        for each in value:
+            if each.lower() == name.lower():
+                return value[each]
         if isinstance(value, Struct) and name in value.optional:
             return None
         raise Absent(f'map has no entry for key "{name}"')

@@ -60,7 +60,9 @@ def test_ps_has_dockers_columns(fake: FakeEngine, say: Say) -> None:
     [asked] = fake.asked()
     assert asked.startswith("GET /containers/json?all=1&filters=")
     assert say("ps", "-q").out == "a" * 12 + "\n"
-    assert json.loads(say("ps", "--format", "json").out)["Id"] == ID
+    shown = json.loads(say("ps", "--no-trunc", "--format", "json").out)
+    assert (shown["ID"], shown["Names"], shown["State"]) == (ID, "web", "running")
+    assert say("ps", "--format", "{{.Names}}: {{.Ports}}").out == "web: 0.0.0.0:8080->80/tcp\n"
 
 
 def test_run_in_the_background_prints_the_id(fake: FakeEngine, say: Say) -> None:
@@ -256,16 +258,26 @@ def test_version_tells_both_halves(fake: FakeEngine, say: Say) -> None:
     assert "9.9" in said.out
 
 
-def test_info_shows_what_is_nested(fake: FakeEngine, say: Say) -> None:
-    info = {"Runtime": {"Name": "crun", "Reason": "it works"}, "Paths": ["/a", "/b"], "Root": True}
+def test_info_has_dockers_layout_and_templates(fake: FakeEngine, say: Say) -> None:
+    info = {
+        "Containers": 3, "ContainersRunning": 1, "Images": 2, "ServerVersion": "9",
+        "Driver": "overlay2", "DriverStatus": [["Supports d_type", "true"]],
+        "Runtimes": {"crun": {"path": "/x"}}, "DefaultRuntime": "crun",
+        "SecurityOptions": ["name=seccomp,profile=builtin"], "MemTotal": 8 << 30,
+        "Warnings": ["WARNING: No swap limit support"],
+    }  # fmt: skip
     fake.on("GET /info", as_json(info))
-    assert say("info").out.splitlines() == [
-        "Paths: /a /b",
-        "Root:  yes",
-        "Runtime:",
-        " Name:   crun",
-        " Reason: it works",
-    ]
+    said = say("info")
+    lines = said.out.splitlines()
+    assert lines[0] == "Client:"
+    server = lines[lines.index("Server:") :]
+    assert server[1:4] == [" Containers: 3", "  Running: 1", "  Paused: 0"]
+    for line in ("  Supports d_type: true", "  seccomp", "   Profile: builtin",
+                 " Total Memory: 8GiB", " Runtimes: crun"):  # fmt: skip
+        assert line in server
+    assert said.err == "WARNING: No swap limit support\n"
+    assert say("info", "-f", "{{.ServerVersion}} {{len .Runtimes}}").out == "9 1\n"
+    assert say("system", "info", "--format", "json").out.startswith('{"Containers":3,')
 
 
 def test_a_reader_that_went_away_ends_the_command_quietly(fake: FakeEngine, say: Say) -> None:

@@ -91,12 +91,12 @@ def port(private: int, public: int = 0, address: str = "0.0.0.0", kind: str = "t
     [
         ([], ""),
         ([port(6379)], "6379/tcp"),
-        ([port(80, 8080), port(443)], "0.0.0.0:8080->80/tcp, 443/tcp"),
-        ([port(443), port(80, 8080, "::")], "[::]:8080->80/tcp, 443/tcp"),
-        ([port(80, 8080), port(81, 8081), port(82, 8083)],
-         "0.0.0.0:8080-8081->80-81/tcp, 0.0.0.0:8083->82/tcp"),
-        ([port(53, 53, kind="udp"), port(53, 53)],
-         "0.0.0.0:53->53/udp, 0.0.0.0:53->53/tcp"),
+        ([port(80, 8080), port(443)], "443/tcp, 0.0.0.0:8080->80/tcp"),
+        ([port(443), port(80, 8080, "::")], "443/tcp, [::]:8080->80/tcp"),
+        ([port(80, 80), port(80, 80, "::"), port(81, 81), port(82, 8083), port(84, 84)],
+         "0.0.0.0:80-81->80-81/tcp, [::]:80->80/tcp, 0.0.0.0:84->84/tcp, 0.0.0.0:8083->82/tcp"),
+        ([port(53, 53, kind="udp"), port(53, 53), port(9000), port(9001)],
+         "0.0.0.0:53->53/tcp, 0.0.0.0:53->53/udp, 9000-9001/tcp"),
     ],
 )  # fmt: skip
 def test_ports_are_shown_as_docker_shows_them(ports: list[Any], text: str) -> None:
