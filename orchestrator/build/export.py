@@ -1,6 +1,6 @@
 """A finished image written outside the engine: its files, or an archive that tools can load.
 
-Every form is the same bytes whenever the image is. Blocking.
+Every form is the same bytes whenever the image is. All but `write_archive` are blocking.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ import hashlib
 import io
 import json
 import os
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
+
+import anyio
 
 from orchestrator.build.selection import select_all
 from orchestrator.build.transfer import Placement, place
 from orchestrator.build.tree import Tree
 from orchestrator.errors import Failed
+from orchestrator.images import archive_writer
+from orchestrator.images.archive_writer import ArchiveFormat, Saved
 from orchestrator.images.content import ContentStore
 from orchestrator.images.layertar import diff_of, stream_layer
 from orchestrator.images.manifest import (
@@ -28,7 +31,6 @@ from orchestrator.images.manifest import (
     OCI_MANIFEST,
     encode_manifest,
 )
-from orchestrator.images.reference import parse_reference
 from orchestrator.model.image import Descriptor, Image, Layer
 
 _PIECE = 1 << 20
@@ -40,12 +42,6 @@ class Blob(NamedTuple):
 
     descriptor: Descriptor
     read: Callable[[], Iterator[bytes]]
-
-
-class Sink(Protocol):
-    """Where the files of an archive go."""
-
-    def add(self, name: str, size: int, pieces: Iterable[bytes]) -> None: ...
 
 
 class DirectorySink:
@@ -63,22 +59,6 @@ class DirectorySink:
         with half.open("wb") as file:
             file.writelines(pieces)
         half.rename(path)
-
-
-class TarSink:
-    """Files in a tar."""
-
-    def __init__(self, tar: tarfile.TarFile) -> None:
-        self._tar = tar
-        self._names: set[str] = set()
-
-    def add(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
-        if name in self._names:
-            return
-        self._names.add(name)
-        info = tarfile.TarInfo(name)
-        info.size, info.mode = size, 0o644
-        self._tar.addfile(info, cast("io.BufferedReader", _Pieces(iter(pieces))))
 
 
 def write_files(root: Path, directory: Path) -> None:
@@ -101,33 +81,32 @@ def write_tar(root: Path, path: Path) -> None:
     _whole(path, lambda file: file.writelines(stream_layer(root)))
 
 
-def write_archive(store: ContentStore, image: Image, path: Path, names: Sequence[str]) -> None:
-    """Nothing, once path is an archive of the image under these names, that both tools for OCI
-    layouts and `docker load` understand.  Raises: Failed."""
-
-    def write(file: io.BufferedWriter) -> None:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            sink = TarSink(tar)
-            manifest, layers = _write_image(store, image, sink)
-            _write_index(sink, [_described(manifest, name) for name in names or [""]])
-            table = [
-                {
-                    "Config": _blob_name(image.id),
-                    "RepoTags": [parse_reference(name).familiar for name in names],
-                    "Layers": [_blob_name(layer.digest) for layer in layers],
-                }
-            ]
-            _document(sink, "manifest.json", table)
-            sink.add("oci-layout", len(_LAYOUT), [_LAYOUT])
-
-    _whole(path, write)
+async def write_archive(
+    store: ContentStore, image: Image, path: Path, tags: Sequence[str], form: ArchiveFormat
+) -> None:
+    """Nothing, once path is an archive of the image under these tags.  Raises: Failed."""
+    half = path.with_name(path.name + ".half")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        saved = Saved(image, tuple(tags))
+        async with (
+            await anyio.open_file(half, "wb") as file,
+            aclosing(archive_writer.write_archive(store, [saved], form)) as pieces,
+        ):
+            async for piece in pieces:
+                await file.write(piece)
+        half.rename(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def write_layout(store: ContentStore, images: Sequence[Image], directory: Path) -> None:
     """Nothing, once directory is an OCI layout of the images.  Raises: Failed."""
     try:
         sink = DirectorySink(directory)
-        found = [_described(_write_image(store, image, sink)[0], "") for image in images]
+        found = [_described(_write_image(store, image, sink)) for image in images]
         sink.add("oci-layout", len(_LAYOUT), [_LAYOUT])
         _write_index(sink, found)
     except OSError as error:
@@ -147,9 +126,7 @@ def layer_blob(store: ContentStore, layer: Layer) -> Blob:
     return Blob(descriptor, lambda: stream_layer(directory))
 
 
-def _write_image(
-    store: ContentStore, image: Image, sink: Sink
-) -> tuple[Descriptor, list[Descriptor]]:
+def _write_image(store: ContentStore, image: Image, sink: DirectorySink) -> Descriptor:
     layers: list[Descriptor] = []
     for layer in image.layers:
         blob = layer_blob(store, layer)
@@ -165,35 +142,28 @@ def _write_image(
         size_bytes=len(manifest),
     )
     _write_blob(sink, Blob(found, lambda: iter([manifest])))
-    return found, layers
+    return found
 
 
-def _write_blob(sink: Sink, blob: Blob) -> None:
+def _write_blob(sink: DirectorySink, blob: Blob) -> None:
     descriptor = blob.descriptor
     sink.add(_blob_name(descriptor.digest), descriptor.size_bytes, blob.read())
 
 
-def _described(manifest: Descriptor, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _described(manifest: Descriptor) -> dict[str, Any]:
+    return {
         "mediaType": manifest.media_type,
         "digest": manifest.digest,
         "size": manifest.size_bytes,
     }
-    if name:
-        reference = parse_reference(name)
-        found["annotations"] = {
-            "io.containerd.image.name": str(reference),
-            "org.opencontainers.image.ref.name": reference.tag,
-        }
-    return found
 
 
-def _write_index(sink: Sink, manifests: Sequence[dict[str, Any]]) -> None:
+def _write_index(sink: DirectorySink, manifests: Sequence[dict[str, Any]]) -> None:
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(manifests)}
     _document(sink, "index.json", index)
 
 
-def _document(sink: Sink, name: str, value: Any) -> None:
+def _document(sink: DirectorySink, name: str, value: Any) -> None:
     data = json.dumps(value, separators=(",", ":")).encode()
     sink.add(name, len(data), [data])
 
@@ -230,17 +200,3 @@ def _refused(path: Path, error: OSError) -> Failed:
         about=str(path),
         hint="check the directory of --output, and that the disk has room",
     )
-
-
-class _Pieces:
-    """An iterator of pieces as a file that can be read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size and (piece := next(self._pieces, b"")):
-            self._rest += piece
-        found, self._rest = self._rest[:size], self._rest[size:]
-        return found

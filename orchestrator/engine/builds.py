@@ -38,6 +38,7 @@ from orchestrator.engine.build_storage import BuildStorage
 from orchestrator.engine.images import Images
 from orchestrator.engine.networks import Networks
 from orchestrator.errors import Failed, InvalidInput, PystackError
+from orchestrator.images.archive_writer import ArchiveFormat
 from orchestrator.images.built import write_image
 from orchestrator.images.content import ContentStore
 from orchestrator.images.manifest import Platform, host_platform, parse_platform
@@ -318,8 +319,9 @@ class Builds:
             async with self._executor.workspaces.scratch(image.layers) as root:
                 await to_thread.run_sync(write, root, path)
         else:
-            names = [output.name] if output.name else tags
-            await to_thread.run_sync(export.write_archive, self._store, image, path, names)
+            names = [str(parse_reference(output.name))] if output.name else tags
+            form: ArchiveFormat = "oci" if output.kind == "oci" else "docker"
+            await export.write_archive(self._store, image, path, names, form)
         report(Progress(subject=subject, step="done", done=True))
 
     async def _export_cache(
