@@ -12,7 +12,9 @@ import structlog
 from aiohttp import web
 
 from orchestrator.api.connections import ConnectionHandlers
+from orchestrator.api.build import BuildHandlers
 from orchestrator.api.docker.attach import AttachHandlers
+from orchestrator.api.docker.build import DockerBuildHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
 from orchestrator.api.docker.exec import ExecHandlers
 from orchestrator.api.docker.images import ImageHandlers
@@ -63,6 +65,8 @@ def application(parts: Parts) -> web.Application:
         LogHandlers(parts),
         ExecHandlers(parts),
         RegistryHandlers(parts),
+        BuildHandlers(parts),
+        DockerBuildHandlers(parts),
         ImageHandlers(parts),
         NetworkHandlers(parts),
         ConnectionHandlers(parts),

@@ -14,13 +14,11 @@ from orchestrator.api.logs import container_lines
 from orchestrator.api.parts import Parts
 from orchestrator.api.status import body_of
 from orchestrator.api.streams import JsonLines, json_lines
-from orchestrator.api.work import worked
 from orchestrator.controller.controller import Ticket
 from orchestrator.controller.wishes import UpOptions
 from orchestrator.errors import Failed, InvalidInput
-from orchestrator.model.events import Report
 from orchestrator.model.observed import Container
-from orchestrator.model.stack import Build, Stack
+from orchestrator.model.stack import Stack
 from orchestrator.state import labels
 from orchestrator.wire.containers import container_summary
 
@@ -37,7 +35,6 @@ class StackHandlers:
         one = _PREFIX + "/stacks/{name}"
         return [
             web.post(_PREFIX + "/shutdown", self.shutdown),
-            web.post(_PREFIX + "/build", self.build),
             web.get(_PREFIX + "/stacks", self.index),
             web.get(one, self.show),
             web.get(one + "/logs", self.logs),
@@ -50,17 +47,6 @@ class StackHandlers:
     async def shutdown(self, _request: web.Request) -> web.Response:
         self._parts.shutdown()
         return web.Response(status=204)
-
-    async def build(self, request: web.Request) -> web.StreamResponse:
-        body = await json_body(request)
-        build = _converted(body.get("build"), Build)
-        tags = tuple(body.get("tags") or ())
-
-        async def work(report: Report) -> dict[str, object]:
-            image = await self._parts.nouns.builds.build(build, tags, report)
-            return {"id": image.id, "tags": list(image.tags)}
-
-        return await worked(request, work)
 
     async def index(self, _request: web.Request) -> web.Response:
         shown = []

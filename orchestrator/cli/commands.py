@@ -76,7 +76,7 @@ DOCKER: Mapping[str, Entry] = {
     "search": Entry("image.search:search", "Look for images at a registry"),
     "images": Entry("image.images:images", "List images"),
     "rmi": Entry("image.images:rmi", "Remove images"),
-    "build": Entry("image.build:build", "Build an image from a Dockerfile"),
+    "build": Entry("build.command:build", "Build an image from a Dockerfile"),
     "load": Entry("image.archive:load", "Load images from an archive"),
     "import": Entry("image.archive:import", "Make an image from the tar of a file tree"),
     "events": Entry("system:events", "Show what happens, as it happens"),
@@ -102,6 +102,16 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "ls": DOCKER["images"],
         "rm": DOCKER["rmi"],
         **{name: DOCKER[name] for name in ("pull", "push", "build", "load", "import")},
+    },
+    "builder": {
+        "build": DOCKER["build"],
+        "prune": Entry("build.storage:prune", "Remove the build cache"),
+        "du": Entry("build.storage:du", "Show what the build cache holds"),
+    },
+    "buildx": {
+        "build": DOCKER["build"],
+        "prune": Entry("build.storage:prune", "Remove the build cache"),
+        "du": Entry("build.storage:du", "Show what the build cache holds"),
     },
     "network": {
         "create": Entry("network.create:create", "Create a network"),
@@ -148,7 +158,7 @@ def choose(words: Sequence[str], options: StackOptions, *, compose: bool) -> Cho
         return _member(name, rest, options)
     if name not in STACK and name not in DOCKER:
         raise UsageError(f"unknown command {name!r}{_nearest(name)}", "pystack --help lists them")
-    about_stack = compose or options.chosen or _has_stack_option(rest)
+    about_stack = compose or options.chosen or _has_stack_option(name, rest)
     if name in STACK and (about_stack or name not in DOCKER):
         return _parsed(name, STACK[name], rest, options, about_stack=True)
     if name not in DOCKER:
@@ -226,11 +236,12 @@ def _add_help(parser: Parser) -> None:
         parser.add_argument("--help", action="help", help="show this")
 
 
-def _has_stack_option(rest: Sequence[str]) -> bool:
+def _has_stack_option(name: str, rest: Sequence[str]) -> bool:
     for word in rest:
         if word == "--":
             return False
-        if word.partition("=")[0] in LONG_OPTIONS:
+        # `build --file` names a Dockerfile, as Docker has it.
+        if word.partition("=")[0] in LONG_OPTIONS and (name, word[:6]) != ("build", "--file"):
             return True
     return False
 
