@@ -65,7 +65,7 @@ def watch(
         for value in stream:
             if value is None:
                 shown.tick()
-            elif "progress" in value:
+            elif "progress" in value and "status" not in value:
                 shown.update(value["progress"])
             elif "error" in value:
                 raise error_of(value.get("fault") or value.get("errorDetail") or value["error"])
