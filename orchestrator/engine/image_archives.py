@@ -7,6 +7,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from anyio import to_thread
+
 from orchestrator.engine.image_changes import changed
 from orchestrator.engine.image_records import is_id, shown_name, taggable
 from orchestrator.engine.images import Images
@@ -16,6 +18,7 @@ from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
 from orchestrator.images.layers import unpack_tree
 from orchestrator.images.manifest import parse_platform
+from orchestrator.images.settle import Settling, settle_tree
 from orchestrator.model.image import History, Image, ImageConfig
 from orchestrator.settings import Settings
 
@@ -90,7 +93,9 @@ class ImageArchives:
         )
         async with self._images.holding():
             tree = await unpack_tree(self._store, stream, max_bytes=self._max_layer_bytes)
-            layer = await adopt_layer(self._store, tree, "")
+            settling = Settling(links=tree.links)
+            await to_thread.run_sync(settle_tree, tree.directory, (), settling)
+            layer = await adopt_layer(self._store, tree.directory, "")
             note = History(created=config.created, comment=message or "Imported from -")
             image = await write_image(self._store, config, [layer], [note])
             image = self._images.register(image, tags)

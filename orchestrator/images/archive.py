@@ -33,6 +33,7 @@ from orchestrator.images.manifest import (
     parse_manifest,
 )
 from orchestrator.images.reference import parse_reference
+from orchestrator.images.settle import settle_layers
 from orchestrator.images.tarindex import Member, index
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
@@ -293,6 +294,7 @@ async def _load(
     report(Progress(subject=subject, step="loading"))
     loading = _Loading(archive, store, report, limits, subject)
     layers = await loading.layers(stored, parsed)
+    await settle_layers(store, layers)
     config = Descriptor(media_type=OCI_CONFIG, digest=identifier, size_bytes=len(stored.config))
     manifest = stored.manifest or encode_manifest(config, [layer.blob for layer in layers])
     await anyio.to_thread.run_sync(store.write_blob, stored.config)

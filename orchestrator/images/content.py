@@ -44,13 +44,19 @@ class LayerRecord:
     diff_id: str
     size_bytes: int
     blob: Descriptor
+    # What the layer leaves to those below it until `settle` has done it: paths of directories, and
+    # of hard links with their targets.
+    implicit: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 class ContentStore:
-    """The blobs and layers below one directory."""
+    """The blobs and layers below one directory; `max_layer_entries` bounds what a layer that is
+    unpacked may hold in files and directories."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, max_layer_entries: int = 4_000_000) -> None:
         self.root = root
+        self.max_layer_entries = max_layer_entries
         self._blobs = root / "blobs"
         self._partial = root / "partial"
         self._layers = root / "l"
@@ -158,16 +164,24 @@ class ContentStore:
         if not self.layer_dir(chain_id).is_dir():
             return None
         record = json.loads((self._records / hex_of(chain_id)).read_bytes())
-        return LayerRecord(**(record | {"blob": Descriptor(**record["blob"])}))
+        return LayerRecord(
+            chain_id=record["chain_id"],
+            diff_id=record["diff_id"],
+            size_bytes=record["size_bytes"],
+            blob=Descriptor(**record["blob"]),
+            implicit=tuple(record.get("implicit", ())),
+            links=tuple((name, target) for name, target in record.get("links", ())),
+        )
 
     def record_blob(self, chain_id: str, blob: Descriptor) -> None:
         """Nothing, once the layer's record names another blob that it can be made from. Blocking.
         A layer that is not here is passed over."""
         record = self.layer(chain_id)
         if record is not None and record.blob != blob:
-            self._write_record(replace(record, blob=blob))
+            self.rewrite(replace(record, blob=blob))
 
-    def _write_record(self, record: LayerRecord) -> None:
+    def rewrite(self, record: LayerRecord) -> None:
+        """Nothing, once the layer's record is this one. Blocking."""
         note = self.scratch()
         note.write_text(json.dumps(asdict(record)))
         _fsync(note)
@@ -196,7 +210,7 @@ class ContentStore:
             self.discard(directory)
             return
         _sync_filesystem(directory)
-        self._write_record(record)
+        self.rewrite(record)
         try:
             directory.rename(target)
         except OSError as error:

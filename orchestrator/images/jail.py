@@ -21,9 +21,11 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "nix", "gnu")
 _INSIDE = "/layer"
 
 
-def spawn(argv: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    argv: Sequence[str], directory: Path, *, umask: int = -1, apart: bool = False
+) -> subprocess.Popen[bytes]:
     """The running program, in directory, with a pipe to its stdin and one from its stdout, which
-    is its stderr too.
+    is its stderr too unless they are kept `apart`; `umask` -1 is this process's.
 
     Raises: Failed: the confinement or the program cannot be made.
     """
@@ -32,7 +34,7 @@ def spawn(argv: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
     def run() -> None:
         try:
             _confine(directory)
-            outcome.append(_start(argv))
+            outcome.append(_start(argv, umask, subprocess.PIPE if apart else subprocess.STDOUT))
         except OSError as error:
             outcome.append(error)
 
@@ -50,15 +52,16 @@ def spawn(argv: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
     ) from (outcome[0] if outcome and isinstance(outcome[0], OSError) else None)
 
 
-def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], umask: int, stderr: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         cwd=_INSIDE,
         bufsize=0,
+        umask=umask,
         start_new_session=True,
     )
 

@@ -71,13 +71,15 @@ async def add_layer(
     return layer  # noqa: RET504 (a return inside the scope might be swallowed by it)
 
 
-async def unpack_tree(store: ContentStore, pieces: AsyncIterator[bytes], *, max_bytes: int) -> Path:
-    """A directory that the tar in pieces was unpacked into: the caller's, to adopt or discard.
+async def unpack_tree(
+    store: ContentStore, pieces: AsyncIterator[bytes], *, max_bytes: int
+) -> Unpacked:
+    """What the tar in pieces was unpacked into: the caller's, to adopt or discard.
 
     Raises: Failed: it is damaged or too large, or the disk is full.
     """
     begin = partial(Unpacker, store, max_bytes, keep_blob=False)
-    return (await _unpack(begin, pieces)).directory
+    return await _unpack(begin, pieces)
 
 
 async def _unpack(begin: Callable[[], Unpacker], pieces: AsyncIterator[bytes]) -> Unpacked:
@@ -109,7 +111,12 @@ def _commit(
         if unpacked.blob is not None:
             store.adopt_blob(unpacked.blob, blob.digest)
         record = LayerRecord(
-            chain_id=chain, diff_id=diff_id, size_bytes=unpacked.content_bytes, blob=blob
+            chain_id=chain,
+            diff_id=diff_id,
+            size_bytes=unpacked.content_bytes,
+            blob=blob,
+            implicit=unpacked.implicit,
+            links=unpacked.links,
         )
         store.commit_layer(unpacked.directory, record)
     except OSError as error:

@@ -56,7 +56,7 @@ def stream_layer(directory: Path, content_bytes: list[int] | None = None) -> Ite
     filesystems/overlayfs.rst, "whiteouts and opaque directories".
     """
     names: dict[tuple[int, int], bytes] = {}
-    for path, name in _walk(os.fsencode(directory), b""):
+    for path, name in _walk(os.fsencode(directory)):
         info = os.lstat(path)
         if stat.S_ISDIR(info.st_mode):
             yield from _directory(path, name, info)
@@ -82,17 +82,24 @@ def is_opaque(path: bytes) -> bool:
     return False
 
 
-def _walk(directory: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _walk(directory: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Every path below directory and its name in the tar, parents before children, sorted."""
-    with os.scandir(directory) as scan:
-        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in scan)
-    for base, is_dir in found:
-        if base.startswith(WHITEOUT):
-            continue  # a tar could only say it as a whiteout, which it is not
-        path, name = directory + b"/" + base, prefix + base
-        yield path, name
-        if is_dir:
-            yield from _walk(path, name + b"/")
+    waiting = [(directory, b"", True)]
+    while waiting:
+        path, name, is_directory = waiting.pop()
+        if name:
+            yield path, name
+        if not is_directory:
+            continue
+        prefix = name + b"/" if name else b""
+        with os.scandir(path) as scan:
+            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in scan)
+        # The last is taken first; a name that begins so could only be read as a whiteout.
+        waiting += [
+            (path + b"/" + base, prefix + base, is_dir)
+            for base, is_dir in reversed(found)
+            if not base.startswith(WHITEOUT)
+        ]
 
 
 def _directory(path: bytes, name: bytes, info: os.stat_result) -> Iterator[bytes]:

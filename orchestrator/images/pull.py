@@ -30,6 +30,7 @@ from orchestrator.images.manifest import (
 )
 from orchestrator.images.reference import Reference
 from orchestrator.images.registry import Registry, open_registry
+from orchestrator.images.settle import settle_layers
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import Descriptor, Image, Layer
@@ -88,6 +89,7 @@ async def pull_image(
             _check_platform(parsed, wanted, reference)
         report(Progress(subject=subject, step="found", detail=top.digest))
         layers = await _layers(pull, manifest, parsed)
+    await settle_layers(store, layers)
     await anyio.to_thread.run_sync(store.write_blob, config)
     # Ids are sha256 whatever the registry's own digests are.
     identifier = digest_of(config)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import stat
-import subprocess
-import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +24,8 @@ from orchestrator.images.compression import Decompressor
 from orchestrator.images.content import ContentStore
 from orchestrator.images.jail import spawn
 from orchestrator.images.lane import Lane
-from orchestrator.images.layertar import OPAQUE, WHITEOUT
+from orchestrator.images.overlay import TAR_UMASK, to_overlay
+from orchestrator.images.told import Told
 
 _TAR = (
     "tar",
@@ -39,17 +38,21 @@ _TAR = (
     "--xattrs",
     "--xattrs-include=user.*",
     "--xattrs-include=security.capability",
+    "--xattrs-exclude=user.overlay.*",
+    "--quoting-style=c",
+    # A line for each member, which are counted.
+    "--verbose",
     "--warning=no-timestamp",
     "--warning=no-unknown-keyword",
 )
 _PIPE_BYTES = 1 << 20
-_SAID_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """A finished layer, not yet visible: its directory, its blob's file (None where the blob was
-    not kept), what both digests came out as, and the bytes its regular files hold."""
+    not kept), what both digests came out as, the bytes its regular files hold, and what it leaves
+    to the layers below it (see `settle`)."""
 
     directory: Path
     blob: Path | None
@@ -57,11 +60,14 @@ class Unpacked:
     blob_bytes: int
     diff_id: str
     content_bytes: int
+    implicit: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 class Unpacker:
     """One layer being unpacked; a context manager that leaves nothing behind unless `finish`
-    handed it over. `max_bytes` bounds the uncompressed tar. `partial` is where the blob is kept
+    handed it over. `max_bytes` bounds the uncompressed tar, and the bytes that its files say they
+    hold (sparse ones hold fewer). `partial` is where the blob is kept
     while it grows: what it holds already must be fed first, and it stays when the work fails."""
 
     def __init__(
@@ -92,14 +98,16 @@ class Unpacker:
             if self._blob_path is not None:
                 self._blob_file = self._blob_path.open("ab", buffering=0)
                 self._kept_bytes = self._blob_file.tell()
-            self._child = spawn(_TAR, self._directory)
+            # File times come from a clock that is some milliseconds behind this one.
+            self._began_at = time.time() - 1
+            self._child = spawn(_TAR, self._directory, umask=TAR_UMASK, apart=True)
         except BaseException:
             self._discard()
             raise
         assert self._child.stdin is not None
         with suppress(OSError):
             fcntl.fcntl(self._child.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._said = _Said(self._child)
+        self._told = Told(self._child, self._store.max_layer_entries)
         self._blob_lane = Lane("layer-blob", self._take_blob)
         self._tar_lane = Lane("layer-tar", self._take_tar)
         self._decompressor = Decompressor(self._decompressed)
@@ -124,8 +132,10 @@ class Unpacker:
             self._decompressor.finish()
             self._blob_lane.close()
             self._tar_lane.close()
-            self._end_tar()
-            content_bytes = to_overlay(self._directory)
+            links = self._end_tar()
+            converted = to_overlay(self._directory, self._began_at)
+        if converted.content_bytes > self._max_bytes:
+            raise self._too_large()
         if self._blob_file is not None:
             self._blob_file.close()
         self._handed_over = True
@@ -135,7 +145,9 @@ class Unpacker:
             blob_digest=f"{self._algorithm}:{self._blob_sha.hexdigest()}",
             blob_bytes=self._blob_bytes,
             diff_id="sha256:" + self._tar_sha.hexdigest(),
-            content_bytes=content_bytes,
+            content_bytes=converted.content_bytes,
+            implicit=tuple(os.fsdecode(path) for path in converted.implicit),
+            links=links,
         )
 
     def __exit__(
@@ -150,7 +162,7 @@ class Unpacker:
         self._tar_lane.abandon()
         self._close_stdin()
         self._child.wait()
-        self._said.text()
+        self._told.close()
         if not self._handed_over:
             self._discard()
 
@@ -171,12 +183,24 @@ class Unpacker:
     def _decompressed(self, data: bytes) -> None:
         self._tar_bytes += len(data)
         if self._tar_bytes > self._max_bytes:
-            raise Failed(
-                f"a layer is larger than {self._max_bytes} bytes",
-                code="layer-too-large",
-                hint="raise max_layer_bytes in the settings if the image is to be trusted",
-            )
+            raise self._too_large()
+        if self._told.too_many:
+            raise self._too_many()
         self._tar_lane.put(data)
+
+    def _too_large(self) -> Failed:
+        return Failed(
+            f"a layer is larger than {self._max_bytes} bytes",
+            code="layer-too-large",
+            hint="raise max_layer_bytes in the settings if the image is to be trusted",
+        )
+
+    def _too_many(self) -> Failed:
+        return Failed(
+            f"a layer has more than {self._store.max_layer_entries} files",
+            code="layer-too-many-files",
+            hint="raise max_layer_entries in the settings if the image is to be trusted",
+        )
 
     def _take_tar(self, data: bytes) -> None:
         self._tar_sha.update(data)
@@ -185,97 +209,29 @@ class Unpacker:
         with suppress(BrokenPipeError):
             _write_all(self._child.stdin.fileno(), data)
 
-    def _end_tar(self) -> None:
+    def _end_tar(self) -> tuple[tuple[str, str], ...]:
+        """The hard links whose targets are in no file of this tar."""
         self._close_stdin()
         code = self._child.wait()
-        said = self._said.text()
+        self._told.close()
+        if self._told.too_many:
+            raise self._too_many()
         # Some layers are no bytes at all, which tar does not take for an archive.
-        if code != 0 and self._tar_bytes:
+        if code == 0 or not self._tar_bytes:
+            return ()
+        links = self._told.links_elsewhere()
+        if links is None:
             raise Failed(
-                f"a layer cannot be unpacked: {said or f'tar ended with {code}'}",
+                f"a layer cannot be unpacked: {self._told.complaint or f'tar ended with {code}'}",
                 code="unpack-failed",
                 hint="the image is damaged, the disk is full, or a privilege is missing",
             )
+        return links
 
     def _close_stdin(self) -> None:
         assert self._child.stdin is not None
         with suppress(BrokenPipeError):
             self._child.stdin.close()
-
-
-class _Said:
-    """What the child prints, its first part kept, so that its pipe never fills."""
-
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        assert child.stdout is not None
-        self._stream = child.stdout
-        self._kept = b""
-        self._thread = threading.Thread(target=self._run, name="layer-messages", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while data := self._stream.read(4096):
-            self._kept = (self._kept + data)[:_SAID_MAX]
-
-    def text(self) -> str:
-        self._thread.join()
-        self._stream.close()
-        return self._kept.decode(errors="replace").strip()
-
-
-def to_overlay(directory: Path) -> int:
-    """The bytes that the regular files below directory hold, hard links counted once; on the way
-    every whiteout file becomes what overlayfs understands.
-
-    Source: OCI image specification, "Whiteouts"; kernel document filesystems/overlayfs.rst.
-    """
-    return _convert(os.fsencode(directory), set())
-
-
-def _convert(directory: bytes, seen: set[int]) -> int:
-    total = 0
-    marks: list[bytes] = []
-    with os.scandir(directory) as scan:
-        for entry in scan:
-            if entry.name.startswith(WHITEOUT):
-                marks.append(entry.name)
-            elif entry.is_dir(follow_symlinks=False):
-                total += _convert(entry.path, seen)
-            elif entry.is_file(follow_symlinks=False):
-                info = entry.stat(follow_symlinks=False)
-                if info.st_nlink == 1 or info.st_ino not in seen:
-                    total += info.st_size
-                    if info.st_nlink > 1:
-                        seen.add(info.st_ino)
-    if marks:
-        times = os.lstat(directory)
-        for mark in marks:
-            _apply(directory, mark)
-        os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return total
-
-
-def _apply(directory: bytes, mark: bytes) -> None:
-    path = directory + b"/" + mark
-    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 (bytes)
-        return
-    os.unlink(path)  # noqa: PTH108
-    if mark == OPAQUE:
-        _make_opaque(directory)
-    elif not mark.startswith(WHITEOUT * 2):  # aufs' own bookkeeping
-        hidden = directory + b"/" + mark.removeprefix(WHITEOUT)
-        try:
-            kind = os.lstat(hidden).st_mode
-        except FileNotFoundError:
-            os.mknod(hidden, stat.S_IFCHR, 0)
-            return
-        # The layer hides the name and gives it anew; only a directory would still be merged.
-        if stat.S_ISDIR(kind):
-            _make_opaque(hidden)
-
-
-def _make_opaque(directory: bytes) -> None:
-    os.setxattr(directory, "trusted.overlay.opaque", b"y", follow_symlinks=False)
 
 
 def _write_all(fd: int, data: bytes) -> None:

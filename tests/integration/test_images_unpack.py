@@ -10,19 +10,22 @@ import os
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from orchestrator.aio import libc
 from orchestrator.errors import Failed
 from orchestrator.images.built import adopt_layer
-from orchestrator.images.content import ContentStore
+from orchestrator.images.chain import chain_id
+from orchestrator.images.content import ContentStore, LayerRecord
 from orchestrator.images.layertar import diff_of, stream_layer
+from orchestrator.images.settle import Settling, settle_layers, settle_tree
 from orchestrator.images.unpack import Unpacked, Unpacker
-from orchestrator.model.image import Layer
+from orchestrator.model.image import Descriptor, Layer
 from tests.support.isolation import Isolation
 from tests.support.oci import add_file
 
@@ -327,3 +330,228 @@ def test_a_directory_that_overlayfs_redirected_is_refused_rather_than_packed_wro
     with pytest.raises(Failed) as caught:
         diff_of(tree)
     assert caught.value.code == "layer-incomplete"
+
+
+def layer_of(store: ContentStore, tar: Tar, below: list[Layer]) -> Layer:
+    """The tar's layer in the store, on top of those below, not settled yet."""
+    unpacked = unpack(store, tar.bytes())
+    chain = chain_id(below[-1].chain_id if below else "", unpacked.diff_id)
+    blob = Descriptor(media_type="x", digest=unpacked.diff_id, size_bytes=0)
+    record = LayerRecord(
+        chain_id=chain,
+        diff_id=unpacked.diff_id,
+        size_bytes=unpacked.content_bytes,
+        blob=blob,
+        implicit=unpacked.implicit,
+        links=unpacked.links,
+    )
+    store.commit_layer(unpacked.directory, record)
+    return Layer(
+        blob=blob, diff_id=unpacked.diff_id, chain_id=chain, size_bytes=unpacked.content_bytes
+    )
+
+
+async def test_directories_that_a_layer_does_not_list_look_as_below(store: ContentStore) -> None:
+    base = Tar()
+    base.directory("var", mode=0o711, uid=5, gid=6)
+    base.directory("var/spool", mode=0o1777, uid=7, gid=8, pax_headers={"SCHILY.xattr.user.a": "b"})
+    base.directory("gone", mode=0o700)
+    base.directory("emptied", mode=0o700)
+    base.directory("emptied/sub", mode=0o701)
+    hiding = Tar()
+    hiding.add(".wh.gone")
+    hiding.directory("emptied", mode=0o750)
+    hiding.add("emptied/.wh..wh..opq")
+    top = Tar()
+    for name in ("var/spool/new/file", "gone/file", "emptied/sub/file", "listed/file"):
+        top.add(name, b"x")
+    top.directory("listed", mode=0o111)
+    layers: list[Layer] = []
+    for tar in (base, hiding, top):
+        layers.append(layer_of(store, tar, layers))
+    await settle_layers(store, layers)
+    root = store.layer_dir(layers[-1].chain_id)
+
+    def look(name: str) -> tuple[int, int, int, float]:
+        info = (root / name).stat()
+        return info.st_mode & 0o7777, info.st_uid, info.st_gid, info.st_mtime
+
+    at = 1704067200.0
+    assert look("var") == (0o711, 5, 6, at)
+    assert look("var/spool") == (0o1777, 7, 8, at)
+    assert os.getxattr(root / "var/spool", "user.a") == b"b"
+    assert look("emptied") == (0o750, 0, 0, at)
+    # New here, or hidden by a layer between: nobody says how they look.
+    for name in ("var/spool/new", "gone", "emptied/sub"):
+        assert look(name) == (0o755, 0, 0, 0.0), name
+    assert look("listed") == (0o111, 0, 0, at)
+    record = store.layer(layers[-1].chain_id)
+    assert record is not None
+    assert (record.implicit, record.links) == ((), ())
+
+
+async def test_a_hard_link_may_lead_to_a_file_of_a_lower_layer(store: ContentStore) -> None:
+    base = Tar()
+    base.directory("bin", mode=0o751, uid=3)
+    capability = {"SCHILY.xattr.security.capability": CAPABILITY.decode("utf-8", "surrogateescape")}
+    base.add("bin/tool", b"program", mode=0o4755, uid=1, gid=2, pax_headers=capability)
+    base.link("bin/soft", "tool")
+    top = Tar()
+    top.link('usr/bin/it\'s "a"\ntool', "bin/tool", tarfile.LNKTYPE)
+    top.link("soft-too", "/bin/soft", tarfile.LNKTYPE)
+    layers: list[Layer] = []
+    for tar in (base, top):
+        layers.append(layer_of(store, tar, layers))
+    await settle_layers(store, layers)
+    root = store.layer_dir(layers[-1].chain_id)
+    linked, original = root / "usr/bin" / 'it\'s "a"\ntool', root / "bin/tool"
+    info = original.stat()
+    assert linked.stat().st_ino == info.st_ino
+    assert (info.st_mode & 0o7777, info.st_uid, info.st_gid) == (0o4755, 1, 2)
+    assert int(info.st_mtime) == 1704067200
+    assert os.getxattr(linked, "security.capability") == CAPABILITY
+    assert linked.read_bytes() == b"program"
+    assert (root / "soft-too").readlink() == Path("tool")
+    parent = (root / "bin").stat()
+    assert (parent.st_mode & 0o7777, parent.st_uid) == (0o751, 3)
+    # Once more changes nothing: an engine may be killed between the deed and its record.
+    settle_tree(root, store.lowers(layers[:1]), Settling(links=(("soft-too", "bin/soft"),)))
+
+
+@pytest.mark.parametrize("target", ["missing", "../../etc/passwd", "door/passwd", "bin", ".."])
+async def test_a_hard_link_that_leads_nowhere_or_out_is_refused(
+    store: ContentStore, target: str
+) -> None:
+    base = Tar()
+    base.directory("bin")
+    base.link("door", "/etc")
+    top = Tar()
+    top.link("alias", target, tarfile.LNKTYPE)
+    layers = [layer_of(store, base, [])]
+    with pytest.raises(Failed) as caught:
+        await settle_layers(store, [*layers, layer_of(store, top, layers)])
+    assert caught.value.code == "unpack-failed"
+    assert Path("/etc/passwd").stat().st_nlink == 1
+
+
+def test_a_whiteout_can_hide_nothing_outside_its_directory(store: ContentStore) -> None:
+    for name in (".wh...", ".wh..", ".wh.", "d/.wh..."):
+        tar = Tar()
+        tar.add(name)
+        with pytest.raises(Failed) as caught:
+            unpack(store, tar.bytes())
+        assert caught.value.code == "layer-damaged", name
+    assert os.listxattr(store.root / "tmp") == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_whiteout_may_be_anything_but_a_file(store: ContentStore) -> None:
+    tar = Tar()
+    tar.directory(".wh.a")
+    tar.add(".wh.a/inside", b"x")
+    tar.link(".wh.b", "/etc/passwd")
+    root = unpack(store, tar.bytes()).directory
+    assert sorted(path.name for path in root.iterdir()) == ["a", "b"]
+    assert all(stat.S_ISCHR(path.lstat().st_mode) for path in root.iterdir())
+    assert Path("/etc/passwd").exists()
+
+
+def test_directories_may_be_nested_deep_but_not_without_end(store: ContentStore) -> None:
+    for depth in (1500, 2040):
+        deep = "/".join("d" * depth)
+        tar = Tar()
+        tar.add(f"{deep}/leaf", b"leaf")
+        if depth > 2000:
+            with pytest.raises(Failed):
+                unpack(store, tar.bytes())
+        else:
+            unpacked = unpack(store, tar.bytes())
+            assert (unpacked.content_bytes, len(unpacked.implicit)) == (4, depth)
+            assert diff_of(unpacked.directory).content_bytes == 4
+            store.discard(unpacked.directory)
+        assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_layer_of_too_many_files_is_given_up(isolation: Isolation, tmp_path: Path) -> None:
+    store = ContentStore(isolation.work_dir / tmp_path.name / "content", max_layer_entries=1000)
+    tar = Tar()
+    for number in range(5000):
+        tar.add(f"file\n{number}")
+    with pytest.raises(Failed) as caught:
+        unpack(store, tar.bytes())
+    assert caught.value.code == "layer-too-many-files"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_a_decompression_bomb_is_given_up(
+    store: ContentStore, pack: Callable[[bytes], bytes]
+) -> None:
+    tar = Tar()
+    tar.add("zeros", bytes(64 << 20))
+    bomb = pack(tar.bytes())
+    assert len(bomb) < 1 << 17
+    with pytest.raises(Failed) as caught:
+        unpack(store, bomb, max_bytes=16 << 20)
+    assert caught.value.code == "layer-too-large"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def sparse(directory: Path, size: int, tar_format: str) -> bytes:
+    """A tar by GNU tar of a file with a hole of that size and four bytes at its end."""
+    path = directory / "holes"
+    with path.open("wb") as file:
+        file.seek(size - 4)
+        file.write(b"data")
+    command = ["tar", "-cS", f"--format={tar_format}", "--owner=0", "-C", str(directory), "holes"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("tar_format", ["gnu", "posix"])
+def test_holes_stay_holes_and_count_with_their_size(
+    store: ContentStore, tmp_path: Path, tar_format: str
+) -> None:
+    data = sparse(tmp_path, 1 << 30, tar_format)
+    assert len(data) < 1 << 16
+    unpacked = unpack(store, data, max_bytes=2 << 30)
+    info = (unpacked.directory / "holes").stat()
+    assert (info.st_size, unpacked.content_bytes) == (1 << 30, 1 << 30)
+    assert info.st_blocks < 1000
+    store.discard(unpacked.directory)
+    with pytest.raises(Failed) as caught:
+        unpack(store, data, max_bytes=1 << 29)
+    assert caught.value.code == "layer-too-large"
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_names_and_links_arrive_in_every_format(store: ContentStore, tar_format: int) -> None:
+    data = io.BytesIO()
+    long, target = "n" * 200 + "/" + "m" * 200, "t" * 300
+    with tarfile.TarFile(fileobj=data, mode="w", format=tar_format) as tar:
+        add_file(tar, long, b"long")
+        add_file(tar, "link", type=tarfile.SYMTYPE, linkname=target)
+        add_file(tar, "hard", type=tarfile.LNKTYPE, linkname=long)
+    root = unpack(store, data.getvalue()).directory
+    assert (root / long).read_bytes() == b"long"
+    assert (root / "link").readlink() == Path(target)
+    assert (root / "hard").stat().st_ino == (root / long).stat().st_ino
+
+
+def test_users_of_this_machine_cannot_reach_what_layers_hold(store: ContentStore) -> None:
+    tar = Tar()
+    tar.add("disk", type=tarfile.BLKTYPE, devmajor=7, devminor=0, mode=0o666)
+    tar.add("root-shell", b"#!/bin/sh", mode=0o4755)
+    layer = layer_of(store, tar, [])
+    disk = store.layer_dir(layer.chain_id) / "disk"
+    assert stat.S_ISBLK(disk.stat().st_mode)  # the container's affair; its cgroup forbids the rest
+    look = ["setpriv", "--reuid=65534", "--clear-groups", "ls", str(disk)]
+    done = subprocess.run(look, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Permission denied" in done.stderr
+
+
+def test_attributes_of_overlayfs_in_the_users_name_are_left_out(store: ContentStore) -> None:
+    tar = Tar()
+    forged = {"SCHILY.xattr.user.overlay.opaque": "y", "SCHILY.xattr.user.kept": "y"}
+    tar.directory("d", pax_headers=forged)
+    assert os.listxattr(unpack(store, tar.bytes()).directory / "d") == ["user.kept"]
