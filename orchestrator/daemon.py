@@ -27,6 +27,7 @@ from orchestrator.engine.builds import Builds
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
+from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.images import Images
@@ -37,7 +38,7 @@ from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict, Denied, PystackError
 from orchestrator.images.content import ContentStore
 from orchestrator.runtime.apparmor import load_profile
-from orchestrator.runtime.cgroups import layout
+from orchestrator.runtime.cgroups import Layout, layout
 from orchestrator.runtime.choose import choose_runtime
 from orchestrator.runtime.namespaces import enter_private_mounts
 from orchestrator.settings import Settings, load_settings
@@ -125,7 +126,7 @@ def _on_terminal(_logger: Any, _method: str, event: Any) -> Any:
     return event
 
 
-async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> None:
+async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) -> None:
     began = time.monotonic()
     log = structlog.get_logger()
     events = Events(database.events)
@@ -170,6 +171,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: str) -> 
                 launcher=launcher,
                 execs=execs,
                 transfers=Transfers(images, store, settings, events.emit),
+                disk=DiskUsage(images, containers, volumes, builds.storage, launcher.files),
                 runtime=runtime,
                 cgroup_layout=cgroup_layout,
                 shutdown=lambda: os.kill(os.getpid(), signal.SIGTERM),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
+from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.transfers import Transfers
+from orchestrator.runtime.cgroups import Layout
 from orchestrator.runtime.driver import Runtime
 from orchestrator.settings import Settings
 
@@ -26,6 +28,7 @@ class Parts:
     launcher: Launcher
     execs: Execs
     transfers: Transfers
+    disk: DiskUsage
     runtime: Runtime
-    cgroup_layout: str
+    cgroup_layout: Layout
     shutdown: Callable[[], None]

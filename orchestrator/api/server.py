@@ -15,12 +15,16 @@ from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.build import BuildHandlers
 from orchestrator.api.docker.attach import AttachHandlers
 from orchestrator.api.docker.build import DockerBuildHandlers
+from orchestrator.api.docker.changes import ChangeHandlers
+from orchestrator.api.docker.container_list import ContainerListHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
+from orchestrator.api.docker.events import EventHandlers
 from orchestrator.api.docker.exec import ExecHandlers
 from orchestrator.api.docker.images import ImageHandlers
 from orchestrator.api.docker.logs import LogHandlers
 from orchestrator.api.docker.networks import NetworkHandlers
 from orchestrator.api.docker.registry import RegistryHandlers
+from orchestrator.api.docker.stats import StatsHandlers
 from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
 from orchestrator.api.parts import Parts
@@ -60,7 +64,11 @@ def application(parts: Parts) -> web.Application:
     app = web.Application(middlewares=[_errors_as_json], client_max_size=_MAX_BODY_BYTES)
     handlers = (
         SystemHandlers(parts),
+        EventHandlers(parts),
+        ContainerListHandlers(parts),
         ContainerHandlers(parts),
+        ChangeHandlers(parts),
+        StatsHandlers(parts),
         AttachHandlers(parts),
         LogHandlers(parts),
         ExecHandlers(parts),

@@ -20,7 +20,7 @@ from orchestrator.errors import Failed, InvalidInput
 from orchestrator.model.observed import Container
 from orchestrator.model.stack import Stack
 from orchestrator.state import labels
-from orchestrator.wire.containers import container_summary
+from orchestrator.wire.container_list import container_summary
 
 _PREFIX = "/pystack/v1"
 _T = TypeVar("_T")

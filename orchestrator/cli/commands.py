@@ -69,6 +69,14 @@ DOCKER: Mapping[str, Entry] = {
     "kill": Entry("container.lifecycle:kill", "Send a signal to containers"),
     "rm": Entry("container.lifecycle:rm", "Remove containers"),
     "wait": Entry("container.lifecycle:wait", "Wait for containers to end, and print exit codes"),
+    "pause": Entry("container.change:pause", "Freeze containers"),
+    "unpause": Entry("container.change:unpause", "Let frozen containers go on"),
+    "rename": Entry("container.change:rename", "Give a container another name"),
+    "update": Entry("container.change:update", "Change limits and restart policy of containers"),
+    "top": Entry("container.top:top", "Show the processes of a container"),
+    "stats": Entry("container.stats:stats", "Show what containers use, as it changes"),
+    "port": Entry("container.top:port", "Show where a container's ports are published"),
+    "inspect": Entry("inspect:inspect", "Show everything about containers, images, networks …"),
     "pull": Entry("image.pull:pull", "Pull an image from a registry"),
     "push": Entry("image.push:push", "Push an image to a registry"),
     "login": Entry("image.login:login", "Log in to a registry"),
@@ -80,12 +88,15 @@ DOCKER: Mapping[str, Entry] = {
     "load": Entry("image.archive:load", "Load images from an archive"),
     "import": Entry("image.archive:import", "Make an image from the tar of a file tree"),
     "events": Entry("system:events", "Show what happens, as it happens"),
-    "version": Entry("system:version", "Show the versions of the command line and the engine"),
-    "info": Entry("system:info", "Show what the engine is and how it works here"),
+    "version": Entry("version:version", "Show the versions of the command line and the engine"),
+    "info": Entry("info:info", "Show what the engine is and how it works here"),
 }
 GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "container": {
-        "ls": DOCKER["ps"],
+        **dict.fromkeys(("ls", "list"), DOCKER["ps"]),
+        "remove": DOCKER["rm"],
+        "inspect": Entry("inspect:container", "Show everything about containers"),
+        "prune": Entry("prune:container", "Remove containers that do not run"),
         "publish": Entry("container.publish:publish", "Publish more ports of a container"),
         "unpublish": Entry("container.publish:unpublish", "Publish ports no more"),
         "drain": Entry("container.publish:drain", "Send no new connections to containers"),
@@ -94,7 +105,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             name: DOCKER[name]
             for name in (
                 "run", "create", "ps", "logs", "start", "stop", "restart", "kill", "rm", "wait",
-                "exec", "attach",
+                "exec", "attach", "pause", "unpause", "rename", "update", "top", "stats", "port",
             )
         },
     },
@@ -123,10 +134,17 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "disconnect": Entry("network.change:disconnect", "Take a container off a network"),
     },
     "volume": {
-        "ls": Entry("volume:ls", "List volumes"),
-        "rm": Entry("volume:rm", "Remove volumes"),
+        "create": Entry("volume:create", "Make a volume"),
+        **dict.fromkeys(("ls", "list"), Entry("volume:ls", "List volumes")),
+        "inspect": Entry("volume:inspect", "Show everything about volumes"),
+        **dict.fromkeys(("rm", "remove"), Entry("volume:rm", "Remove volumes")),
+        "prune": Entry("prune:volume", "Remove volumes that no container uses"),
+        "update": Entry("volume:update", "Change a cluster volume, of which there are none here"),
     },
-    "system": {name: DOCKER[name] for name in ("events", "info")},
+    "system": {
+        **{name: DOCKER[name] for name in ("events", "info")},
+        "prune": Entry("prune:system", "Remove what nothing uses"),
+    },
     "engine": {
         "start": Entry("engine:start", "Start the engine"),
         "stop": Entry("engine:stop", "Stop the engine; containers go on"),

@@ -104,6 +104,10 @@ class DiskUsage:
             build_cache=await self._builds.usage() if "build-cache" in kinds else CacheUsage(),
         )
 
+    async def volume_size(self, volume: Volume) -> int:
+        """The bytes of a volume's files."""
+        return await self._tree_bytes(Path(volume.mountpoint))
+
     async def _all_containers(self) -> tuple[tuple[Container, Sizes], ...]:
         containers = self._containers.all()
         sizes = await self.container_sizes(containers)
@@ -115,7 +119,7 @@ class DiskUsage:
         async def measure(volume: Volume) -> None:
             found[volume.name] = VolumeUsage(
                 volume=volume,
-                size_bytes=await self._tree_bytes(Path(volume.mountpoint)),
+                size_bytes=await self.volume_size(volume),
                 containers=len(self._volumes.users(volume.name)),
             )
 

@@ -32,7 +32,7 @@ def read_usage(pid: int, identifier: str, *, network: bool = True) -> Usage:
     Raises: ProcessLookupError: it has ended.
     """
     groups = control_groups(pid, identifier)
-    unified = "" in groups and not any(groups.get(name) for name in ("memory", "cpuacct"))
+    unified = "" in groups
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     system_ns, cpus = _machine()
     read = _read_v2 if unified else _read_v1
@@ -52,7 +52,7 @@ def read_usage(pid: int, identifier: str, *, network: bool = True) -> Usage:
 
 
 def control_groups(pid: int, identifier: str) -> dict[str, Path]:
-    """The container's directory in each hierarchy, by controller; "" is the unified one.
+    """The container's directory in each hierarchy, by controller; "" is the one of v2.
 
     A container may have moved its first process to a group below its own, so the path is cut
     after the part that has the container's id.
@@ -68,7 +68,9 @@ def control_groups(pid: int, identifier: str) -> dict[str, Path]:
         _, controllers, path = line.split(":", 2)
         inside = _own_part(path, identifier)
         if not controllers:
-            found[""] = CGROUPS / ("" if v2 else "unified") / inside
+            # Beside v1 the unified hierarchy counts nothing, and may be out of sight here.
+            if v2:
+                found[""] = CGROUPS / inside
             continue
         for controller in controllers.split(","):
             if not controller.startswith("name="):

@@ -1,76 +1,21 @@
-"""Containers as Docker's JSON: an entry of the list, and the inspect object.
+"""Containers as Docker's JSON: the inspect object.
 
 Source: the Docker Engine API reference, version 1.45 (field names and meanings).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.model.container import PortBinding
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
-from orchestrator.wire.endpoints import endpoint_settings, network_settings
+from orchestrator.wire.endpoints import network_settings
 from orchestrator.wire.hostconfig import config, host_config
 from orchestrator.wire.mounts import mount_point
-from orchestrator.wire.times import ago, timestamp
-
-
-def container_summary(container: Container, image: Image | None) -> dict[str, Any]:
-    """An entry of GET /containers/json."""
-    return {
-        "Id": container.id,
-        "Names": [f"/{container.name}"],
-        "Image": container.spec.image,
-        "ImageID": container.image_id,
-        "Command": " ".join(process_args(container.spec, image.config if image else None)),
-        "Created": int(container.created_at),
-        "State": container.state.status,
-        "Status": status_text(container, time.time()),
-        "Ports": [_summary_port(p) for p in container.ports],
-        "Labels": dict(container.spec.labels),
-        "HostConfig": {"NetworkMode": container.spec.network_mode or "default"},
-        "NetworkSettings": {
-            "Networks": {
-                e.network_name: endpoint_settings(container, e) for e in container.endpoints
-            }
-        },
-        "Mounts": [mount_point(m, {}) for m in container.mounts],
-    }
-
-
-def _summary_port(port: PortBinding) -> dict[str, Any]:
-    shown: dict[str, Any] = {"PrivatePort": port.container_port, "Type": port.protocol}
-    if port.host_port:
-        shown |= {"IP": port.host_ip or "0.0.0.0", "PublicPort": port.host_port}
-    return shown
-
-
-def status_text(container: Container, now: float) -> str:
-    """How long it has been so, as `docker ps` says it: `Up 5 minutes (healthy)`."""
-    state = container.state
-    match state.status:
-        case "running" | "paused":
-            text = f"Up {ago(now - state.started_at)}"
-            if state.status == "paused":
-                text += " (Paused)"
-            if state.health == "starting":
-                text += " (health: starting)"
-            elif state.health != "none":
-                text += f" ({state.health})"
-            return text
-        case "exited" | "dead":
-            return f"Exited ({state.exit_code}) {ago(now - state.finished_at)} ago"
-        case "restarting":
-            return f"Restarting ({state.exit_code}) {ago(now - state.finished_at)} ago"
-        case "removing":
-            return "Removal In Progress"
-        case _:
-            return "Created"
+from orchestrator.wire.times import timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
