@@ -45,7 +45,7 @@ def _ended_by(error: BaseException) -> int:
         code = EXIT_PIPE
     elif isinstance(error, UsageError):
         _complain(error.message, error.usage)
-        code = EXIT_USAGE
+        code = error.exit_code
     else:
         _tell(error)
         code = getattr(error, "exit_code", EXIT_ERROR)

@@ -14,14 +14,20 @@ from orchestrator.cli.switches import plain_switches
 class UsageError(Exception):
     """The command line cannot be understood; `usage` is the line that says how it is written."""
 
-    def __init__(self, message: str, usage: str = "") -> None:
+    def __init__(self, message: str, usage: str = "", exit_code: int = 2) -> None:
         super().__init__(message)
         self.message = message
         self.usage = usage
+        self.exit_code = exit_code
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises instead of ending the process."""
+    """An argument parser that raises instead of ending the process.
+
+    `usage_exit` is the exit code of a wrong command line.
+    """
+
+    usage_exit = 2
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -39,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, self.format_usage().strip())
+        raise UsageError(message, self.format_usage().strip(), self.usage_exit)
 
 
 @dataclass(slots=True)

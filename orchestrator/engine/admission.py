@@ -14,6 +14,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.images.manifest import host_platform
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.image import ImageConfig
+from orchestrator.model.signals import parse_signal
 from orchestrator.runtime.capabilities import effective_capabilities
 from orchestrator.runtime.devices import device_rules
 from orchestrator.runtime.host import Host
@@ -64,6 +65,8 @@ def admit(
     _check_logging(spec.log_driver, spec.log_options)
     _check_sysctls(spec)
     _check_runtime(spec, runtimes)
+    if spec.stop_signal:
+        parse_signal(spec.stop_signal)
     check_limits(spec, host, lacking)
     rlimits(spec.resources.ulimits, host)
     device_rules([], privileged=spec.privileged, more=spec.device_cgroup_rules)

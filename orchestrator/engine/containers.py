@@ -27,12 +27,13 @@ from orchestrator.engine.mount_plan import planned_mounts
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.probes import Probes
 from orchestrator.engine.volumes import Volumes
-from orchestrator.errors import Conflict, InvalidInput, PystackError
+from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.exposed import published_ports
 from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container
 from orchestrator.model.process import check_command
+from orchestrator.model.signals import parse_signal
 from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.host import read_host
@@ -510,20 +511,6 @@ def name_taken(name: str, owner: Container) -> Conflict:
         about=name,
         hint=f"remove it (`pystack rm -f {name}`) or choose another name",
     )
-
-
-def parse_signal(name: str) -> int:
-    """The number of a signal given as `TERM`, `SIGTERM` or `15`.  Raises: InvalidInput."""
-    text = name.upper().removeprefix("SIG")
-    try:
-        return int(text) if text.isdigit() else signal.Signals[f"SIG{text}"].value
-    except KeyError:
-        raise InvalidInput(
-            f"no such signal: {name}",
-            code="no-such-signal",
-            about=name,
-            hint="`kill -l` lists the signals",
-        ) from None
 
 
 async def _discarded(stack: AsyncExitStack, session: Attachment) -> None:

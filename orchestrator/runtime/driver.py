@@ -257,12 +257,21 @@ def _is_gone(done: Completed) -> bool:
 
 
 def _naming_the_command(error: Failed, bundle: Bundle) -> Failed:
-    """The error with the command in its message, which crun leaves out when it cannot open it."""
+    """The error with the command in its message, which crun may leave out, in the words of runc:
+    Docker's client finds its exit code in them."""
     if not error.code.startswith("command-"):
         return error
     command = read_process(bundle.config)["args"][0]
-    if command not in error.message:
-        error.message = f"{command}: {error.message}"
+    said = error.message.lower()
+    if error.code == "command-not-found":
+        problem = "executable file not found in $PATH"
+        if "/" in command:
+            problem = f"stat {command}: no such file or directory"
+    elif "exec format" in said:
+        problem = "exec format error"
+    else:
+        problem = "is a directory" if "is a directory" in said else "permission denied"
+    error.message = f'exec: "{command}": {problem}'
     return error
 
 

@@ -97,8 +97,9 @@ def _asked_for(mount: Mount, source: str, target: str, recursive: bool) -> dict[
     options = [bind, propagation]
     if mount.read_only or mount.kind == "image":
         # What is mounted below the source is read-only too, unless that was not wanted.
-        alone = mount.recursive in ("writable", "disabled") or not recursive
-        options.append("ro" if alone else "rro")
+        # Nothing is mounted below a file, and crun takes `rro` for directories only.
+        alone = not recursive or mount.recursive in ("writable", "disabled")
+        options.append("ro" if alone or Path(source).is_file() else "rro")
     return _mount(target, "bind", source, options)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from orchestrator.errors import Unavailable
 
-# Linked statically, so that they run in any image. podman's packages have catatonit to themselves.
-_PROGRAMS = ("catatonit", "tini-static", "docker-init")
+# Linked statically, so that they run in any image; tini tells a missing command by its exit code.
+_PROGRAMS = ("tini-static", "docker-init", "catatonit")
 _MORE = (Path("/usr/libexec/podman/catatonit"), Path("/usr/libexec/docker/docker-init"))
 
 

@@ -106,6 +106,13 @@ def _spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
     )
 
 
+def unused(body: Mapping[str, Any]) -> list[str]:
+    """What of the body has no effect any more, as sentences."""
+    if not (body.get("HostConfig") or {}).get("KernelMemory"):
+        return []
+    return ["Specifying a kernel memory limit is deprecated and will be removed; it has no effect."]
+
+
 def _words(given: Iterable[str] | str | None) -> tuple[str, ...] | None:
     """A list that may be null, or a single word."""
     if given is None:

@@ -6,6 +6,7 @@ Source: the Docker Engine API reference, version 1.45, "NetworkSettings" and "En
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.model.container import Attachment
@@ -43,11 +44,13 @@ def network_settings(container: Container, image: ImageConfig | None) -> dict[st
 def _ports(container: Container, exposed: tuple[str, ...]) -> dict[str, Any]:
     if not container.running:
         return {}
-    shown = port_map(container.ports, exposed)
-    for places in shown.values():
-        for place in places or ():
-            place["HostIp"] = place["HostIp"] or "0.0.0.0"
-    return shown
+    # What is published at every address is shown once for each family.
+    ports = [
+        replace(port, host_ip=address)
+        for port in container.ports
+        for address in ((port.host_ip,) if port.host_ip else ("0.0.0.0", "::"))
+    ]
+    return port_map(ports, exposed)
 
 
 def endpoint_settings(container: Container, endpoint: Endpoint) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from orchestrator.model.quantities import parse_bytes
 
 _KINDS: tuple[MountKind, ...] = ("volume", "bind", "tmpfs", "image")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAMED = "the name of a volume: two or more letters, digits, dots, dashes and underscores"
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 # z and Z relabel for SELinux; the last two are macOS's.
 _IGNORED = ("rw", "z", "Z", "consistent", "cached", "delegated")
@@ -53,7 +54,7 @@ def _bind(text: str) -> Mount:
     source, target, *more = text.split(":", 2)
     is_path = source.startswith("/")
     if not is_path and not _VOLUME_NAME.fullmatch(source):
-        raise _invalid(text, f"{source!r} is neither an absolute path nor the name of a volume")
+        raise _invalid(text, f"{source!r} is neither an absolute path nor {_NAMED}")
     propagation = ""
     options = more[0].split(",") if more else []
     for option in options:
@@ -106,7 +107,7 @@ def _check_source(kind: str, source: str) -> None:
     if kind == "bind" and not source.startswith("/"):
         raise _invalid(source, "the source of a bind mount is an absolute path")
     if kind == "volume" and source and not _VOLUME_NAME.fullmatch(source):
-        raise _invalid(source, "this cannot be the name of a volume")
+        raise _invalid(source, f"it is not {_NAMED}")
     if kind == "tmpfs" and source:
         raise _invalid(source, "a tmpfs has no source")
     if kind == "image" and not source:

@@ -16,7 +16,7 @@ from orchestrator.model.names import check_name, new_name
 from orchestrator.model.observed import Container
 from orchestrator.model.sharing import with_identified_owners
 from orchestrator.wire.containers import ContainerPaths, container_inspect
-from orchestrator.wire.create import spec_from_create
+from orchestrator.wire.create import spec_from_create, unused
 
 
 class ContainerHandlers:
@@ -49,7 +49,11 @@ class ContainerHandlers:
             await self._parts.nouns.networks.ensure_default()
         remove = bool((body.get("HostConfig") or {}).get("AutoRemove"))
         spec = with_identified_owners(spec, self._containers.get)
-        warnings = self._containers.admit(spec, auto_remove=remove)
+        for attachment in spec.attachments:
+            # Elsewhere a link is only one more name, asked for when it is used.
+            for link in attachment.links if attachment.network == "bridge" else ():
+                self._containers.get(link.partition(":")[0])
+        warnings = [*self._containers.admit(spec, auto_remove=remove), *unused(body)]
         name = (request.query.get("name") or "").removeprefix("/")
         if name:
             check_name(name)
@@ -57,7 +61,7 @@ class ContainerHandlers:
             names = {c.name for c in self._containers.all()}
             name = new_name(names.__contains__)
         made = await self._containers.create(spec, name, auto_remove=remove)
-        return web.json_response({"Id": made.id, "Warnings": list(warnings)}, status=201)
+        return web.json_response({"Id": made.id, "Warnings": warnings}, status=201)
 
     def _check_platform(self, spec: ContainerSpec) -> None:
         """Raises: NotFound: the image that is here is another platform's."""

@@ -32,6 +32,7 @@ _TABLES = (
 
 def container_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare everything that says what a container is, and how it is made."""
+    parser.usage = f"{parser.prog} [OPTIONS] IMAGE [COMMAND] [ARG...]"
     add = parser.add_argument
     for flags in _TABLES:
         declare(parser, flags)

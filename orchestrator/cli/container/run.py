@@ -12,6 +12,7 @@ from orchestrator.cli.container.flags import container_arguments, create_body
 from orchestrator.cli.container.idfile import id_file
 from orchestrator.cli.container.options.process import attached_streams
 from orchestrator.cli.image.pull import pull_image
+from orchestrator.cli.options import Parser
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
 from orchestrator.errors import InvalidInput, NotFound, PystackError
@@ -22,6 +23,9 @@ _EXIT_BY_CODE = {"command-not-executable": 126, "command-not-found": 127}
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    if isinstance(parser, Parser):
+        # The command's own exit codes must be told from ours.
+        parser.usage_exit = _EXIT_ENGINE
     add = parser.add_argument
     add("-d", "--detach", action="store_true", help="print its id and return")
     add("--detach-keys", default="", metavar="KEYS", help="what leaves it running")

@@ -52,7 +52,7 @@ def declare(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
             options |= {"action": "append", "default": [], "metavar": flag.metavar}
         else:
             options |= {"type": _TYPES[flag.kind], "default": None, "metavar": flag.metavar}
-        parser.add_argument(*flag.names.split(), **options)
+        parser.add_argument(*sorted(flag.names.split(), key=len), **options)
 
 
 def fill(body: Body, args: argparse.Namespace, flags: Iterable[Flag]) -> None:
