@@ -30,6 +30,8 @@ from orchestrator.engine.containers import Containers
 from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
+from orchestrator.engine.image_archives import ImageArchives
+from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.networks import open_networks
@@ -133,7 +135,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
     runtime = await choose_runtime(settings)
     if problem := await load_profile():
         log.warning("containers run without AppArmor", problem=problem)
-    store = ContentStore(settings.data_dir / "content")
+    store = ContentStore(settings.data_dir / "content", settings.max_layer_entries)
     images = Images(database, store, settings, events.emit)
     volumes = Volumes(database, settings, events)
     limiter = anyio.CapacityLimiter(settings.max_parallel or 2 * (os.cpu_count() or 1))
@@ -171,6 +173,8 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
                 launcher=launcher,
                 execs=execs,
                 transfers=Transfers(images, store, settings, events.emit),
+                archives=ImageArchives(images, store, settings),
+                verifier=ImageVerifier(database, images, store, settings),
                 disk=DiskUsage(images, containers, volumes, builds.storage, launcher.files),
                 runtime=runtime,
                 cgroup_layout=cgroup_layout,

@@ -10,6 +10,8 @@ from orchestrator.controller.execute import Nouns
 from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
+from orchestrator.engine.image_archives import ImageArchives
+from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.transfers import Transfers
 from orchestrator.runtime.cgroups import Layout
@@ -28,7 +30,9 @@ class Parts:
     launcher: Launcher
     execs: Execs
     transfers: Transfers
+    archives: ImageArchives
     disk: DiskUsage
+    verifier: ImageVerifier
     runtime: Runtime
     cgroup_layout: Layout
     shutdown: Callable[[], None]

@@ -20,6 +20,8 @@ from orchestrator.api.docker.container_list import ContainerListHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
 from orchestrator.api.docker.events import EventHandlers
 from orchestrator.api.docker.exec import ExecHandlers
+from orchestrator.api.docker.disk_usage import DiskUsageHandlers
+from orchestrator.api.docker.image_archives import ImageArchiveHandlers
 from orchestrator.api.docker.images import ImageHandlers
 from orchestrator.api.docker.logs import LogHandlers
 from orchestrator.api.docker.networks import NetworkHandlers
@@ -27,6 +29,7 @@ from orchestrator.api.docker.registry import RegistryHandlers
 from orchestrator.api.docker.stats import StatsHandlers
 from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
+from orchestrator.api.image_verify import ImageVerifyHandlers
 from orchestrator.api.parts import Parts
 from orchestrator.api.stacks import StackHandlers
 from orchestrator.api.status import body_of, status_of
@@ -75,7 +78,10 @@ def application(parts: Parts) -> web.Application:
         RegistryHandlers(parts),
         BuildHandlers(parts),
         DockerBuildHandlers(parts),
+        ImageArchiveHandlers(parts),
         ImageHandlers(parts),
+        DiskUsageHandlers(parts),
+        ImageVerifyHandlers(parts),
         NetworkHandlers(parts),
         ConnectionHandlers(parts),
         VolumeHandlers(parts),

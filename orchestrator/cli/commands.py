@@ -85,6 +85,9 @@ DOCKER: Mapping[str, Entry] = {
     "images": Entry("image.images:images", "List images"),
     "rmi": Entry("image.images:rmi", "Remove images"),
     "build": Entry("build.command:build", "Build an image from a Dockerfile"),
+    "tag": Entry("image.images:tag", "Give an image a further name"),
+    "history": Entry("image.history:history", "Show the steps that an image was made in"),
+    "save": Entry("image.archive:save", "Write images to an archive"),
     "load": Entry("image.archive:load", "Load images from an archive"),
     "import": Entry("image.archive:import", "Make an image from the tar of a file tree"),
     "events": Entry("system:events", "Show what happens, as it happens"),
@@ -112,7 +115,13 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "image": {
         "ls": DOCKER["images"],
         "rm": DOCKER["rmi"],
-        **{name: DOCKER[name] for name in ("pull", "push", "build", "load", "import")},
+        **{
+            name: DOCKER[name]
+            for name in ("pull", "push", "build", "tag", "history", "save", "load", "import")
+        },
+        "inspect": Entry("image.inspect:inspect", "Show everything about images"),
+        "prune": Entry("image.prune:prune", "Remove images that nothing uses"),
+        "verify": Entry("image.verify:verify", "Check what images are stored as, and mend it"),
     },
     "builder": {
         "build": DOCKER["build"],
@@ -143,6 +152,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
     "system": {
         **{name: DOCKER[name] for name in ("events", "info")},
+        "df": Entry("disk_usage:df", "Show the room that everything takes"),
         "prune": Entry("prune:system", "Remove what nothing uses"),
     },
     "engine": {

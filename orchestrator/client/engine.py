@@ -109,6 +109,9 @@ def _target(path: str, query: Mapping[str, object]) -> str:
     for name, value in query.items():
         if value is None or value is False or value == "":
             continue
+        if isinstance(value, tuple):  # a parameter that is given several times
+            pairs += [f"{quote(name)}={quote(str(each))}" for each in value]
+            continue
         text = "1" if value is True else value if isinstance(value, str) else json.dumps(value)
         pairs.append(f"{quote(name)}={quote(str(text))}")
     return path + ("?" + "&".join(pairs) if pairs else "")

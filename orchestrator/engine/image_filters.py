@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from orchestrator.images.reference import parse_reference
+from orchestrator.images.reference import DEFAULT_DOMAIN, parse_reference
 from orchestrator.model.image import Image
 from orchestrator.wire.filters import Filters, invalid_value
+from orchestrator.wire.images import familiar
 from orchestrator.wire.times import moment_of
 
 LISTING = ("dangling", "label", "label!", "before", "since", "until", "reference")
@@ -94,14 +95,16 @@ def _named(names: Sequence[str], expressions: Sequence[re.Pattern[str]]) -> tupl
 
 
 def _forms(name: str) -> tuple[str, ...]:
-    """What a pattern may mean by a name: in short or in full, with its tag or without."""
+    """What a pattern may mean by a name: as people write it, with its tag or without."""
     reference = parse_reference(name)
-    familiar = reference.familiar
-    return familiar, familiar.removesuffix(name.removeprefix(reference.name)), name, reference.name
+    short = reference.familiar
+    return short, short.removesuffix(name.removeprefix(reference.name))
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """A shell pattern whose wildcards stop at slashes."""
+    """A shell pattern whose wildcards stop at slashes; a plain name may be written in full."""
+    if pattern.startswith(f"{DEFAULT_DOMAIN}/"):
+        pattern = familiar(pattern)
     out: list[str] = []
     position = 0
     while position < len(pattern):

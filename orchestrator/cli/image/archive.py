@@ -1,21 +1,88 @@
-"""`load` and `import`: images from archives."""
+"""`save`, `load` and `import`: images to and from files."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from orchestrator.cli.command import Command
+from orchestrator.cli.image.images import split_tag
 from orchestrator.cli.options import UsageError
 from orchestrator.cli.progress import TICK_S, Board, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
+from orchestrator.errors import Failed, InvalidInput
 
 _PIECE_BYTES = 1 << 20
+
+
+def _save_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-o", "--output", default="", metavar="FILE", help="where to (default: stdout)")
+    add(
+        "--format", choices=("both", "docker", "oci"), default="both",
+        help="a docker-archive, an OCI image layout, or both in one (the default)",
+    )  # fmt: skip
+    add("images", nargs="+", metavar="IMAGE", help="names or ids")
+
+
+def _save(session: Session, args: argparse.Namespace) -> int:
+    if args.output:
+        target = Path(args.output)
+        if not target.absolute().parent.is_dir():
+            raise InvalidInput(
+                f'invalid output path: directory "{target.parent}" does not exist',
+                code="no-such-directory",
+                about=args.output,
+                hint="make it first",
+            )
+    elif sys.stdout.isatty():
+        raise Failed(
+            "cowardly refusing to save to a terminal",
+            code="terminal",
+            hint="use the -o flag or redirect",
+        )
+    response = session.engine.open(
+        "GET", "/images/get", query={"names": tuple(args.images), "format": args.format}
+    )
+    with closing(response):
+        if args.output:
+            _write_whole(Path(args.output), response.pieces())
+        else:
+            _write(sys.stdout.buffer, response.pieces())
+    return 0
+
+
+def _write_whole(target: Path, pieces: Iterable[bytes]) -> None:
+    """Writes the file so that it is there whole or not at all; a device is written as it is."""
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            _write(file, pieces)
+        return
+    directory = target.absolute().parent
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=".pystack-save-", delete=False) as file:
+        try:
+            _write(file, pieces)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(file.fileno(), 0o666 & ~umask)
+            Path(file.name).replace(target)
+        except BaseException:
+            with suppress(OSError):
+                Path(file.name).unlink()
+            raise
+
+
+def _write(file: Any, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        file.write(piece)
+    file.flush()
 
 
 def _load_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +100,7 @@ def _load(session: Session, args: argparse.Namespace) -> int:
             query={"quiet": args.quiet},
             tick_s=TICK_S,
         )
-        result = watch(stream, _board(session, quiet=args.quiet))
-    for name in result.get("images") or ():
-        session.say(f"Loaded image: {name}")
+        _show(session, stream, _board(session, "load", quiet=args.quiet))
     return 0
 
 
@@ -43,43 +108,62 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-m", "--message", default="", metavar="TEXT", help="a comment in the image's history")
     add("-c", "--change", action="append", default=[], metavar="INSTRUCTION", help='as CMD ["sh"]')
-    add("file", metavar="FILE", help="the tar of a file tree, - for stdin")
+    add("--platform", default="", metavar="OS/ARCH", help="what the image is for")
+    add("file", metavar="FILE", help="the tar of a file tree, its URL, or - for stdin")
     add("reference", nargs="?", default="", metavar="NAME[:TAG]", help="the image's name")
 
 
 def _import(session: Session, args: argparse.Namespace) -> int:
-    repository, tag = _split(args.reference)
+    repository, tag = split_tag(args.reference)
+    remote = args.file.startswith(("http://", "https://"))
     query = {
-        "fromSrc": "-",
+        "fromSrc": args.file if remote else "-",
         "repo": repository,
         "tag": tag,
         "message": args.message,
-        "changes": args.change,
+        "changes": tuple(args.change),
+        "platform": args.platform,
     }
+    shown = _board(session, "import")
+    if remote:
+        stream = session.engine.lines("POST", "/images/create", query=query, tick_s=TICK_S)
+        _show(session, stream, shown)
+        return 0
     with closing(_open(args.file)) as archive:
         stream = session.engine.lines(
             "POST", "/images/create", content=_pieces(archive), query=query, tick_s=TICK_S
         )
-        result = watch(stream, _board(session))
-    session.say(str(result.get("id", "")))
+        _show(session, stream, shown)
     return 0
 
 
-def _board(session: Session, *, quiet: bool = False) -> Board:
-    return silent() if quiet else board(Terminal(session.stderr, session.environ), "load")
+def _show(session: Session, stream: Iterable[Any], shown: Board) -> None:
+    """Shows progress as it comes and says what the answer ends with: `stream` lines, an id."""
+    said: list[str] = []
+
+    def steps() -> Iterator[Any]:
+        for value in stream:
+            if value is not None and "stream" in value:
+                said.append(str(value["stream"]).rstrip("\n"))
+            elif value is not None and str(value.get("status", "")).startswith("sha256:"):
+                said.append(str(value["status"]))
+            else:
+                yield value
+
+    watch(steps(), shown)
+    for line in said:
+        session.say(line)
 
 
-def _split(reference: str) -> tuple[str, str]:
-    """Repository and tag; a colon before a slash is a registry's port."""
-    repository, found, tag = reference.rpartition(":")
-    return (repository, tag) if found and "/" not in tag else (reference, "")
+def _board(session: Session, title: str, *, quiet: bool = False) -> Board:
+    return silent() if quiet else board(Terminal(session.stderr, session.environ), title)
 
 
 def _open(name: str) -> BinaryIO:
     if name != "-":
         return Path(name).open("rb")
     if sys.stdin.isatty():
-        raise UsageError("name an archive with -i FILE, or send one on stdin")
+        raise UsageError("requested load from stdin, but stdin is a terminal: name the file")
     return sys.stdin.buffer
 
 
@@ -89,6 +173,7 @@ def _pieces(archive: BinaryIO) -> Iterator[bytes]:
 
 
 COMMANDS = {
+    "save": Command(_save_arguments, _save, names="images"),
     "load": Command(_load_arguments, _load),
     "import": Command(_import_arguments, _import),
 }

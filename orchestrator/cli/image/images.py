@@ -1,21 +1,18 @@
-"""`images` and `rmi`."""
+"""`images`, `tag` and `rmi`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Iterator, Mapping
-from typing import Any
 
+from orchestrator.cli.arguments import key_values
+from orchestrator.cli.columns import Shown, format_argument
 from orchestrator.cli.command import Command
-from orchestrator.cli.outcome import each
+from orchestrator.cli.image.rows import columns, rows
+from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
-from orchestrator.cli.table import table
-from orchestrator.cli.units import age, size
 from orchestrator.client.engine import quote
-
-_HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+from orchestrator.errors import NotFound, PystackError, Unavailable
 
 
 def _images_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,67 +20,74 @@ def _images_arguments(parser: argparse.ArgumentParser) -> None:
     add("-a", "--all", action="store_true", help="images without a name too")
     add("-q", "--quiet", action="store_true", help="ids only")
     add("--no-trunc", action="store_true", help="whole ids")
-    add("--format", choices=("table", "json"), default="table", help="how to print it")
-    add("repository", nargs="?", default="", metavar="NAME", help="only images of this name")
+    add("--digests", action="store_true", help="the digests that they were pulled by")
+    add("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help="which ones")
+    format_argument(parser)
+    add("repository", nargs="?", default="", metavar="NAME[:TAG]", help="only images so named")
 
 
 def _images(session: Session, args: argparse.Namespace) -> int:
-    filters = json.dumps({"reference": [args.repository]}) if args.repository else ""
-    found = session.engine.get("/images/json", all=args.all, filters=filters) or []
+    shown = Shown(columns(whole=args.no_trunc, digests=args.digests), args.format, quiet=args.quiet)
+    filters = json.loads(key_values(args.filter) or "{}")
+    if args.repository:
+        filters.setdefault("reference", []).append(args.repository)
+    query: dict[str, object] = {"filters": json.dumps(filters)} if filters else {}
+    if shown.template and (shown.uses("SharedSize") or shown.uses("UniqueSize")):
+        query["shared-size"] = True
+    found = session.engine.get("/images/json", all=args.all, **query) or []
     found.sort(key=lambda image: -float(image.get("Created") or 0))
-    if args.quiet:
-        for identifier in dict.fromkeys(_id(image, whole=args.no_trunc) for image in found):
-            session.say(identifier)
-    elif args.format == "json":
-        for image in found:
-            session.say(json.dumps(image))
-    else:
-        rows = [row for image in found for row in _rows(image, whole=args.no_trunc)]
-        for line in table(_HEADINGS, rows):
-            session.say(line)
+    digests = args.digests or (bool(shown.template) and shown.uses("Digest"))
+    shown.say(session, [row for image in found for row in rows(image, digests=digests)])
     return 0
 
 
-def _rows(image: Mapping[str, Any], *, whole: bool) -> Iterator[tuple[str, ...]]:
-    rest = (
-        _id(image, whole=whole),
-        f"{age(time.time() - float(image.get('Created') or 0))} ago",
-        size(float(image.get("Size") or 0)),
+def _tag_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE[:TAG]", help="an image's name or id")
+    parser.add_argument("target", metavar="TARGET[:TAG]", help="its further name")
+
+
+def _tag(session: Session, args: argparse.Namespace) -> int:
+    repository, tag = split_tag(args.target)
+    session.engine.post(f"/images/{quote(args.source)}/tag", repo=repository, tag=tag)
+    return 0
+
+
+def split_tag(reference: str) -> tuple[str, str]:
+    """Repository and tag; a colon before a slash is a port's, one after an @ a digest's."""
+    repository, found, tag = reference.rpartition(":")
+    return (
+        (repository, tag) if found and "/" not in tag and "@" not in reference else (reference, "")
     )
-    names = [name for name in image.get("RepoTags") or () if name != "<none>:<none>"]
-    for name in names:
-        repository, _, tag = familiar(str(name)).rpartition(":")
-        yield (repository, tag, *rest)
-    if not names:
-        digests = image.get("RepoDigests") or ["<none>"]
-        yield (familiar(str(digests[0])).partition("@")[0], "<none>", *rest)
-
-
-def familiar(name: str) -> str:
-    """A reference as people write it: without Docker Hub's host and its `library/`."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
-
-
-def _id(image: Mapping[str, Any], *, whole: bool) -> str:
-    text = str(image.get("Id", ""))
-    return text if whole else text.removeprefix("sha256:")[:12]
 
 
 def _rmi_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--force", action="store_true", help="also when in use or tagged")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="names or ids")
+    add = parser.add_argument
+    add("-f", "--force", action="store_true", help="also when in use or tagged")
+    add("--no-prune", action="store_true", help="keep parents without a name (there are none)")
+    add("images", nargs="+", metavar="IMAGE", help="names or ids")
 
 
 def _rmi(session: Session, args: argparse.Namespace) -> int:
-    def remove(name: str) -> None:
-        for line in session.engine.delete(f"/images/{quote(name)}", force=args.force) or ():
-            for word, value in line.items():
-                session.say(f"{word}: {value}")
-
-    return each(session, args.images, remove)
+    code = 0
+    for name in args.images:
+        try:
+            lines = session.engine.delete(
+                f"/images/{quote(name)}", force=args.force, noprune=args.no_prune
+            )
+            for line in lines or ():
+                for word, value in line.items():
+                    session.say(f"{word}: {value}")
+        except Unavailable:
+            raise
+        except PystackError as error:
+            tell(session, error)
+            if not (args.force and isinstance(error, NotFound)):
+                code = 1
+    return code
 
 
 COMMANDS = {
     "images": Command(_images_arguments, _images, names="repository"),
+    "tag": Command(_tag_arguments, _tag, names="source"),
     "rmi": Command(_rmi_arguments, _rmi, names="images"),
 }

@@ -1,0 +1,20 @@
+"""`image inspect`: everything about images."""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestrator.cli.command import Command
+from orchestrator.cli.inspect import inspect, inspect_arguments, one
+from orchestrator.cli.session import Session
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    inspect_arguments(parser, "IMAGE")
+
+
+def _inspect(session: Session, args: argparse.Namespace) -> int:
+    return inspect(session, args.names, one(session, "image"), args.format)
+
+
+COMMANDS = {"inspect": Command(_arguments, _inspect, names="names")}
