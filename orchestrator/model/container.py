@@ -72,7 +72,8 @@ class Mount:
 
     `tmpfs_options` are mount(8)'s, for a tmpfs only. `recursive` says what becomes of the mounts
     below a bind's source: left out, kept writable, or made read-only by force; "" makes them
-    read-only where the kernel can. `image_id` is what an image's reference meant at creation.
+    read-only where the kernel can. `relabel` gives a bind's source an SELinux label: `z` that of
+    all containers, `Z` this one's. `image_id` is what an image's reference meant at creation.
     """
 
     kind: MountKind
@@ -84,6 +85,7 @@ class Mount:
     create_host_path: bool = False
     propagation: str = ""
     recursive: Recursion = ""
+    relabel: str = ""
     tmpfs_size_bytes: int = 0
     tmpfs_mode: int = 0
     tmpfs_options: tuple[str, ...] = ()

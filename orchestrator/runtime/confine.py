@@ -9,8 +9,8 @@ from orchestrator.model.observed import Container
 from orchestrator.runtime.apparmor import profile_for
 from orchestrator.runtime.host import Host
 from orchestrator.runtime.seccomp import seccomp_filter
-from orchestrator.runtime.security import Security
-from orchestrator.runtime.selinux import labels_for
+from orchestrator.runtime.security import Security, security_of
+from orchestrator.runtime.selinux import Contexts, Labels, labels_for
 
 # crun takes the filter as the kernel's program from here; others make it from the profile.
 _CRUN_PROGRAM = "run.oci.seccomp_bpf_data"
@@ -33,7 +33,12 @@ def confine(config: dict[str, Any], container: Container, security: Security, ho
             config["annotations"][_CRUN_PROGRAM] = program
     if profile := profile_for(security.apparmor, host.apparmor):
         process["apparmorProfile"] = profile
-    labels = labels_for(host.selinux, container.id, security.labels)
+    labels = labels_of(container, host.selinux)
     if labels.process:
         process["selinuxLabel"] = labels.process
         linux["mountLabel"] = labels.mount
+
+
+def labels_of(container: Container, contexts: Contexts | None) -> Labels:
+    """The SELinux labels of a container, given the policy's (`read_contexts`)."""
+    return labels_for(contexts, container.id, security_of(container.spec).labels)

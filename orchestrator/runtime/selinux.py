@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import InvalidInput
+from orchestrator.model.container import Mount
 
 _ENFORCING = Path("/sys/fs/selinux/enforce")
 _CONFIG = Path("/etc/selinux/config")
 _CATEGORIES = 1024
+_FILES = ("hosts", "hostname", "resolv.conf")
 _ATTRIBUTE = "security.selinux"
 # Labels of these belong to the machine; with a container's, it would not boot any more.
 _NEVER = (
@@ -98,6 +100,24 @@ def categories(identifier: str) -> str:
 def shared(label: str) -> str:
     """The label without its categories: for what several containers use. Pure."""
     return ":".join([*label.split(":", 3)[:3], "s0"])
+
+
+def relabel_all(labels: Labels, files: Path, binds: Sequence[tuple[Mount, str]]) -> None:
+    """Label what a container sees of the machine: its own `files`, its volumes (which others may
+    share) and the binds that ask for it. Blocking; nothing where it has no labels.
+
+    Raises: InvalidInput: a directory of the machine's own; OSError.
+    """
+    if not labels.mount:
+        return
+    for name in _FILES:
+        if (files / name).exists():
+            relabel(files / name, labels.mount)
+    for mount, source in binds:
+        if mount.kind == "volume" or mount.relabel == "z":
+            relabel(Path(source), shared(labels.mount))
+        elif mount.relabel == "Z":
+            relabel(Path(source), labels.mount)
 
 
 def relabel(path: Path, label: str) -> None:

@@ -38,9 +38,16 @@ _PLAIN = "index=off,redirect_dir=off,metacopy=off"
 
 
 def mount_overlay(
-    lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path
+    lowers: Sequence[Path],
+    upper: Path | None,
+    work: Path | None,
+    target: Path,
+    *,
+    label: str = "",
 ) -> None:
     """Show `lowers` (topmost first) under `upper` at `target`; without `upper`, read-only.
+
+    With `label`, everything in it has that SELinux label.
 
     A target that has its mount already is left alone. Directories must exist.
 
@@ -52,7 +59,7 @@ def mount_overlay(
         if not lowers or (upper is None and len(lowers) == 1):
             _bind(lowers[0] if lowers else upper, target, read_only=upper is None)
         else:
-            _overlay(lowers, upper, work, target)
+            _overlay(lowers, upper, work, target, label)
     except OSError as error:
         raise Failed(
             f"mounting an overlay of {len(lowers)} layers at {target}: {error.strerror}",
@@ -147,8 +154,11 @@ def mount_from(pid: int, path: str, place: Path) -> None:
         os.close(found[0])
 
 
-def _overlay(lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path) -> None:
-    options = _options([str(p) for p in lowers], upper, work)
+def _overlay(
+    lowers: Sequence[Path], upper: Path | None, work: Path | None, target: Path, label: str
+) -> None:
+    context = f',context="{label}"' if label else ""
+    options = _options([str(p) for p in lowers], upper, work) + context
     if len(options) <= _MOST_OPTIONS:
         mount("overlay", str(target), "overlay", data=options)
         return
@@ -158,7 +168,7 @@ def _overlay(lowers: Sequence[Path], upper: Path | None, work: Path | None, targ
             fd = os.open(lower, os.O_PATH | os.O_DIRECTORY)
             held.callback(os.close, fd)
             short.append(f"/proc/self/fd/{fd}")
-        mount("overlay", str(target), "overlay", data=_options(short, upper, work))
+        mount("overlay", str(target), "overlay", data=_options(short, upper, work) + context)
 
 
 def _options(lowers: Sequence[str], upper: Path | None, work: Path | None) -> str:

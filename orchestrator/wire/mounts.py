@@ -19,8 +19,9 @@ _KINDS: tuple[MountKind, ...] = ("volume", "bind", "tmpfs", "image")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAMED = "the name of a volume: two or more letters, digits, dots, dashes and underscores"
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-# z and Z relabel for SELinux; the last two are macOS's.
-_IGNORED = ("rw", "z", "Z", "consistent", "cached", "delegated")
+_RELABELS = ("z", "Z")
+# The last three are macOS's.
+_IGNORED = ("rw", "consistent", "cached", "delegated")
 _RECURSIONS: dict[Recursion, str] = {
     "disabled": "NonRecursive",
     "writable": "ReadOnlyNonRecursive",
@@ -60,7 +61,7 @@ def _bind(text: str) -> Mount:
     for option in options:
         if option in _PROPAGATIONS and is_path:
             propagation = option
-        elif option not in ("ro", "nocopy", *_IGNORED):
+        elif option not in ("ro", "nocopy", *_RELABELS, *_IGNORED):
             raise _invalid(text, f"no such mode: {option}")
     return Mount(
         kind="bind" if is_path else "volume",
@@ -70,6 +71,7 @@ def _bind(text: str) -> Mount:
         nocopy="nocopy" in options,
         propagation=propagation,
         create_host_path=is_path,
+        relabel=next((option for option in options if option in _RELABELS), ""),
     )
 
 
