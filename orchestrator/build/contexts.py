@@ -17,11 +17,11 @@ from orchestrator.build.archive import is_archive, unpack
 from orchestrator.build.digests import FileDigests
 from orchestrator.build.fetch import check_out, commit_of, download
 from orchestrator.build.grants import Grants, environment_for_git
-from orchestrator.build.ignore import IgnoreRules, parse_ignore
 from orchestrator.build.remote import git_place, is_git, is_remote
 from orchestrator.build.tree import Tree
 from orchestrator.build.workspace import Workspaces
 from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.model.ignore import IgnoreRules, parse_ignore
 from orchestrator.model.image import Image
 from orchestrator.model.stack import Build
 

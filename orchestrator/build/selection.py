@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from orchestrator.build.archive import is_archive
-from orchestrator.build.ignore import IgnoreRules
 from orchestrator.build.operations import CopyOperation, Document
 from orchestrator.build.tree import Entry, Tree
 from orchestrator.errors import InvalidInput
+from orchestrator.model.ignore import IgnoreRules
 
 
 class Item(NamedTuple):

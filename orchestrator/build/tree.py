@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from orchestrator.aio.libc import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
-from orchestrator.build.ignore import IgnoreRules, Matched
+from orchestrator.model.ignore import IgnoreRules, Matched
 
 Kind = Literal["file", "directory", "link", "device"]
 _LINKS_FOLLOWED = 40

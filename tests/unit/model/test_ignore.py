@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.build.ignore import parse_ignore, translate
+from orchestrator.model.ignore import parse_ignore, translate
 
 
 @pytest.mark.parametrize(
