@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from orchestrator.errors import InvalidInput, PystackError
+from orchestrator.errors import Failed, InvalidInput, PystackError
 from orchestrator.images.chain import chain_ids
 from orchestrator.images.config import ParsedConfig, parse_config
 from orchestrator.images.content import ContentStore
@@ -149,7 +149,7 @@ async def read_layout(steps: FoundSteps, directory: Path) -> None:
             if isinstance(manifest, Manifest):
                 data = await to_thread.run_sync(blob(manifest.config.digest).read_bytes)
                 steps.add(manifest, parse_config(data), fetch)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (Failed, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{directory} holds no build cache: {error}",
             code="build-cache-invalid",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import anyio
 from anyio import to_thread
 
+from orchestrator.build.foreign import runs_here
 from orchestrator.build.operations import RunOperation
 from orchestrator.build.output import Lines
 from orchestrator.build.runmounts import Ready
@@ -103,7 +104,12 @@ class Runner:
             await to_thread.run_sync(
                 self._prepare, workspace, operation, container, ready.mounts, files, bundle
             )
-            return await self._process(container, bundle, emit)
+            ended = await self._process(container, bundle, emit)
+            if ended.exit_code and sandbox.foreign:
+                program = operation.arguments[0]
+                if not await to_thread.run_sync(runs_here, workspace.root, program):
+                    raise _foreign(operation, sandbox.foreign)
+            return ended
         except Failed as error:
             if sandbox.foreign and "exec format" in error.message.lower():
                 raise _foreign(operation, sandbox.foreign) from error

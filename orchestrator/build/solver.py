@@ -190,9 +190,12 @@ class Solver:
             # A CMD of the stage below is to this stage what a base image's is.
             return replace(parent, state=replace(parent.state, command_given=False))
         if stage.base:
-            log = self._log(stage, 0)
+            log = self._log(stage, sum(isinstance(i, _MADE) for i in stage.instructions))
             with log.step(f"FROM {stage.base}") as step:
-                found = await self._other(stage.base, platform, step.report)
+                try:
+                    found = await self._other(stage.base, platform, step.report)
+                except PystackError as error:
+                    raise stage.start.where.failed(error) from error
             if isinstance(found, Tree):
                 return await self._from_tree(stage, found, platform)
             return replace(found, platform=_platform_of(found, platform))

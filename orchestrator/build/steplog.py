@@ -49,8 +49,9 @@ class StepLog:
         self._report(Progress(subject=subject, step="running"))
         try:
             yield Step(self._report, subject)
-        except BaseException:
-            self._report(Progress(subject=subject, step="error", done=True))
+        except BaseException as error:
+            text = str(error).partition("\n")[0]
+            self._report(Progress(subject=subject, step="error", detail=text, done=True))
             raise
         finally:
             self._open = ""

@@ -7,6 +7,7 @@ own run-time directory, which the next engine empties.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -95,7 +96,8 @@ class Workspaces:
     async def private(self) -> AsyncGenerator[Path]:
         """An empty directory in the run-time directory that only its owner can enter, gone after
         the block."""
-        path = self.place / new_id()
+        # Short, as a socket's path may have 107 bytes.
+        path = self.place / secrets.token_hex(6)
         try:
             await to_thread.run_sync(partial(path.mkdir, mode=0o700, parents=True))
             yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from orchestrator.settings import Settings
 from orchestrator.state.database import Database, open_database
 from orchestrator.volumes.mounts import mount_overlay, unmount
 from tests.support.containers import without_unified_hierarchy
-from tests.support.netns import command
 from tests.support.oci import OciImage
 
 
@@ -107,8 +107,9 @@ async def _opened(
     events: list[Event] = []
     async with AsyncExitStack() as stack:
         stack.enter_context(without_unified_hierarchy())
-        stack.callback(command, "nft", "delete", "table", "inet", "pystack")
-        stack.callback(command, "ip", "link", "delete", "pystack0")
+        # Another one of the same test may have done it.
+        stack.callback(_try, "nft", "delete", "table", "inet", "pystack")
+        stack.callback(_try, "ip", "link", "delete", "pystack0")
         database = stack.enter_context(open_database(settings.data_dir / "state.db"))
         store = ContentStore(settings.data_dir / "content")
         images = Images(database, store, settings, events.append)
@@ -121,6 +122,10 @@ async def _opened(
         (image,) = await images.load_archive(base.archive(directory / "base.tar"), ignore)
         images.register(image, [tag])
         yield Place(database, store, images, builds, settings, context)
+
+
+def _try(*argv: str) -> None:
+    subprocess.run(argv, capture_output=True, check=False)
 
 
 def ignore(_progress: Progress) -> None:
