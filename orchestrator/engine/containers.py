@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import anyio
@@ -130,12 +130,16 @@ class Containers:
         # With another one's network or none there is nothing to publish.
         free = not spec.network_mode
         ports = self._networks.choose_ports(replace(draft, spec=asked)) if free else ()
-        draft = replace(draft, ports=ports)
+        mounts = self._volumes.named(wanted, kept_volumes or {})
+        draft = replace(draft, ports=ports, mounts=mounts)
         # The record goes in before the next await, so nobody else is given the same lease.
         container = self._records.put(draft)
-        mounts = await self._volumes.resolve(wanted, kept_volumes or {})
-        if mounts:
-            container = self._records.put(replace(draft, mounts=mounts))
+        try:
+            await self._volumes.make(wanted, mounts)
+        except PystackError:
+            with anyio.CancelScope(shield=True):
+                await self._remove(container.id, volumes=True)
+            raise
         self._records.tell("create", container)
         return container
 
@@ -174,7 +178,10 @@ class Containers:
 
     async def _remove(self, identifier: str, *, volumes: bool) -> None:
         self._end_supervision(identifier)
-        container = self._records.change(identifier, status="removing", stopped_by_user=True)
+        volumes = volumes or self.get(identifier).state.volumes_too
+        container = self._records.change(
+            identifier, status="removing", stopped_by_user=True, volumes_too=volumes
+        )
         await self._launcher.land(container)
         await self._launcher.forget(identifier)
         if volumes or container.auto_remove:
@@ -479,10 +486,22 @@ class Containers:
         for container in self._records.all():
             if container.running or container.state.status == "restarting":
                 self._supervise(container)
+            if container.running and container.state.stopped_by_user:
+                self._tasks.start_soon(self._finish_stop, container.id)
+
+    async def _finish_stop(self, identifier: str) -> None:
+        """What the last engine had begun: it asked the container to end, and did not see it."""
+        with suppress(PystackError):
+            await self.stop(identifier)
 
     async def _settle(self, container: Container) -> None:
-        if container.state.status == "removing":
+        status = container.state.status
+        abandoned = container.auto_remove and status != "restarting"
+        if status == "removing":
             await self._remove(container.id, volumes=False)
+        elif abandoned or (status == "created" and self._volumes.lacking(container)):
+            # Whoever waited to start it, or to see it end, went with the last engine.
+            await self._remove(container.id, volumes=True)
         elif self._launcher.place(container.id).exists():
             await self._launcher.land(container)
 

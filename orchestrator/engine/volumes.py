@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +50,10 @@ class Volumes:
         driver: str = "local",
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Volume:
-        """The volume of that name, made where there is none; without a name an anonymous one.
+        """The volume of that name, made where there is none; without a name an anonymous one, as
+        one that goes with its container has a name that says nothing.
 
         Raises: InvalidInput: the driver is not `local`, or has no such option.
         """
@@ -65,7 +67,7 @@ class Volumes:
                 hint="use the driver `local`",
             )
         check_options(options or {})
-        anonymous = not name
+        anonymous = anonymous or not name
         name = name or new_id()
         data = self._root / name / "_data"
         volume = Volume(
@@ -82,24 +84,41 @@ class Volumes:
         self._events.tell("volume", "create", name, {"driver": "local"})
         return volume
 
-    async def resolve(self, wanted: list[Mount], kept: Mapping[str, str]) -> tuple[Mount, ...]:
-        """The mounts with every volume made and named.
+    @staticmethod
+    def named(wanted: Sequence[Mount], kept: Mapping[str, str]) -> tuple[Mount, ...]:
+        """The mounts with every volume named, none made: a container's record has the names before
+        there is anything that could be left behind.
 
         `kept` maps a target to the anonymous volume that an earlier container had there.
         """
-        resolved: list[Mount] = []
-        for mount in wanted:
-            if mount.kind != "volume":
-                resolved.append(mount)
-                continue
-            volume = await self.ensure(
-                mount.source or kept.get(mount.target, ""),
-                driver=mount.volume_driver,
-                options=mount.volume_options,
-                labels=mount.volume_labels,
-            )
-            resolved.append(replace(mount, source=volume.name))
-        return tuple(resolved)
+        return tuple(
+            replace(mount, source=kept.get(mount.target) or new_id())
+            if mount.kind == "volume" and not mount.source
+            else mount
+            for mount in wanted
+        )
+
+    async def make(self, wanted: Sequence[Mount], named: Sequence[Mount]) -> None:
+        """Nothing, once there is every volume of `named`, which `wanted` became.
+
+        Raises: InvalidInput: no such driver or option.
+        """
+        for before, mount in zip(wanted, named, strict=True):
+            if mount.kind == "volume":
+                await self.ensure(
+                    mount.source,
+                    driver=mount.volume_driver,
+                    options=mount.volume_options,
+                    labels=mount.volume_labels,
+                    anonymous=not before.source,
+                )
+
+    def lacking(self, container: Container) -> bool:
+        """Whether a volume of the container's is missing: its creation was cut short."""
+        return any(
+            mount.kind == "volume" and self._database.volumes.named(mount.source) is None
+            for mount in container.mounts
+        )
 
     async def use(self, mount: Mount) -> Path:
         """The directory of a mount's volume, with what its options mount there.
@@ -133,6 +152,19 @@ class Volumes:
                 continue
             if not any(c.running and c.id != container.id for c in self.users(volume.name)):
                 await to_thread.run_sync(local.unmount_at, Path(volume.mountpoint))
+
+    def tell_mounts(self, action: str, container: Container) -> None:
+        """Nothing; of each of the container's volumes it is told that it is mounted or not."""
+        for mount in container.mounts:
+            if mount.kind == "volume":
+                how = {
+                    "destination": mount.target,
+                    "read/write": str(not mount.read_only).lower(),
+                    "propagation": mount.propagation,
+                }
+                attributes = {"container": container.id, "driver": "local"}
+                more = how if action == "mount" else {}
+                self._events.tell("volume", action, mount.source, {**attributes, **more})
 
     async def fill(self, mount: Mount, rootfs: Path) -> None:
         """Nothing, once a volume that is used for the first time holds what the image has there.

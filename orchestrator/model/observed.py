@@ -56,7 +56,8 @@ class State:
     """How a container is doing. Times are Unix seconds, 0 where the thing has not happened.
 
     `pid` and `pid_started` (clock ticks since boot, field 22 of /proc/PID/stat) name its first
-    process beyond doubt. `stopped_by_user` keeps restart policies off. `due`: it ended while no
+    process beyond doubt. `stopped_by_user` keeps restart policies off. `volumes_too`: its removal
+    has begun, and takes its anonymous volumes with it. `due`: it ended while no
     engine ran, and its policy wants it up; the stack that it belongs to starts it in its turn.
     """
 
@@ -70,6 +71,7 @@ class State:
     finished_at: float = 0.0
     restart_count: int = 0
     stopped_by_user: bool = False
+    volumes_too: bool = False
     due: bool = False
     health: Health = "none"
     failing_streak: int = 0
