@@ -189,7 +189,6 @@ def _sweep(bridges: Collection[str], veths: Collection[str]) -> list[str]:
 
 
 def _is_stale(link: Link, bridges: Collection[str], veths: Collection[str]) -> bool:
-    if link.kind == "bridge":
-        ours = link.name.startswith(BRIDGE_PREFIX) or link.name == DEFAULT_BRIDGE
-        return ours and link.name not in bridges
+    if link.kind in ("bridge", "veth") and link.name.startswith((BRIDGE_PREFIX, DEFAULT_BRIDGE)):
+        return link.name not in bridges
     return link.kind == "veth" and link.name.startswith(VETH_PREFIX) and link.name not in veths

@@ -68,6 +68,9 @@ class Relays:
                 known.places = places
             elif places:
                 bound.setblocking(False)
+                # Or the ends of connections, which linger for a minute, would keep the port from
+                # whoever relays it next. A listening port is nobody else's all the same.
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 bound.listen(_BACKLOG)
                 fresh = self._relays[number] = _Relay(places)
                 self._tasks.start_soon(self._accept, bound.dup(), fresh)

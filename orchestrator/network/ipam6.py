@@ -81,7 +81,13 @@ def choose_gateway6(subnet: str, gateway: str = "") -> str:
 
 def check_range6(subnet: str, ip_range: str) -> None:
     """Nothing, when the range lies in the subnet. Raises: InvalidInput."""
-    if ip_range and not parse_subnet6(ip_range).subnet_of(Net6(subnet)):
+    if not ip_range:
+        return
+    try:
+        good = Net6(ip_range).subnet_of(Net6(subnet))
+    except ValueError:
+        good = False
+    if not good:
         raise InvalidInput(
             f"the range {ip_range} is not in the subnet {subnet}",
             code="range-invalid",

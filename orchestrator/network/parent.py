@@ -38,13 +38,15 @@ def ensure(network: Network) -> None:
     with Netlink() as link:
         if not interfaces.exists(name):
             if not network.options.get(PARENT):
-                # Reaches nobody outside. A bridge, because dummy interfaces are not everywhere.
-                request = rtnetlink.new_bridge(name, "02:70:00:00:00:02", network.mtu or 1500)
+                # Reaches nobody outside. A cable, because not every kernel has dummy interfaces.
+                request = rtnetlink.new_cable(name, _far_end(name), network.mtu or 1500)
                 interfaces.ignore(link.attempt([request])[0], errno.EEXIST)
             else:
                 _make_vlan(link, name)
         if MADE_HERE in network.options:
-            interfaces.do(link, [rtnetlink.no_link_local(name), rtnetlink.link_up(name)])
+            ends = [n for n in (name, _far_end(name)) if interfaces.exists(n)]
+            quiet = [rtnetlink.no_link_local(n) for n in ends]
+            interfaces.do(link, [*quiet, *(rtnetlink.link_up(n) for n in ends)])
 
 
 def request_for(network: Network, interface: str, mac: str, namespace_fd: int) -> Request:
@@ -86,6 +88,10 @@ def explained(network: Network, error: NetlinkError) -> Failed:
 def is_layer3(network: Network) -> bool:
     """Whether containers have no neighbours to ask: everything is routed by the parent."""
     return network.driver == "ipvlan" and network.options.get("ipvlan_mode", "l2") != "l2"
+
+
+def _far_end(name: str) -> str:
+    return name.replace("ps-", "pe-", 1)
 
 
 def _make_vlan(link: Netlink, name: str) -> None:

@@ -74,6 +74,22 @@ def new_veth(
     return Request(NEWLINK, CREATE | EXCL, body, f"veth {name}")
 
 
+def new_cable(name: str, peer: str, mtu: int) -> Request:
+    """Makes a veth pair of which both ends stay here: an interface that has a carrier, once both
+    are up, and leads nowhere."""
+    other = link(attribute(IFLA_IFNAME, peer), attribute(IFLA_MTU, mtu))
+    body = link(
+        attribute(IFLA_IFNAME, name),
+        attribute(IFLA_MTU, mtu),
+        nested(
+            IFLA_LINKINFO,
+            attribute(IFLA_INFO_KIND, "veth"),
+            nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other)),
+        ),
+    )
+    return Request(NEWLINK, CREATE | EXCL, body, f"cable {name}")
+
+
 def delete_link(name: str) -> Request:
     """Removes a link, and with a veth its other end."""
     return Request(DELLINK, 0, link(attribute(IFLA_IFNAME, name)), f"link {name}")

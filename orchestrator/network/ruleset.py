@@ -11,7 +11,7 @@ asks a nat chain about their first packet only.
 The chain `user` is the owner's: it is evaluated before our own decisions about forwarded packets
 and is never written to, so `nft add rule inet pystack user ip saddr 192.0.2.7 drop` lasts as long
 as the table does. Packets to published ports arrive there too, already with a container's address;
-`ct original proto-dst 8080` tells the port that was asked for.
+`meta l4proto tcp ct original proto-dst 8080` tells the port that was asked for.
 
 Source: nft(8); the hook order is netfilter's.
 """

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orchestrator.engine.connections import Connections
+from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.events import Events
 from orchestrator.engine.networks import Networks, open_networks
+from orchestrator.engine.publishing import GROUP_LABEL
 from orchestrator.model.container import Attachment, ContainerSpec, PortBinding
 from orchestrator.model.events import Event
 from orchestrator.model.ids import new_id
 from orchestrator.model.observed import Container, State
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database, open_database
-from tests.support.netns import Netns, command, netns
+from tests.support.netns import LIMIT_S, Netns, command, netns
 
 
 @dataclass(slots=True)
@@ -25,6 +30,7 @@ class World:
     database: Database
     settings: Settings
     networks: Networks
+    connections: Connections
     stack: ExitStack
     events: list[Event] = field(default_factory=list)
 
@@ -43,14 +49,20 @@ class World:
         draft = replace(draft, ports=self.networks.choose_ports(draft))
         self.database.containers.put(draft)
         await self.networks.write_hosts(self.files(draft), draft)
-        await self.networks.connect(draft, machine.pid)
         try:
+            await self.networks.connect(draft, machine.pid)
             await self.networks.publish(draft)
         except BaseException:
             await self.networks.withdraw(draft)
             raise
         state = State(status="running", pid=machine.pid)
         return self.database.containers.put(replace(draft, state=state)), machine
+
+    def now(self, container: Container) -> Container:
+        """The container as it is recorded now."""
+        found = self.database.containers.get(container.id)
+        assert found is not None
+        return found
 
     async def stop(self, container: Container) -> None:
         """The container, withdrawn and recorded as exited."""
@@ -61,8 +73,9 @@ class World:
         return self.settings.data_dir / "containers" / container.id
 
 
-def published(*bindings: PortBinding) -> ContainerSpec:
-    return ContainerSpec(image="i", ports=bindings)
+def published(*bindings: PortBinding, group: str = "") -> ContainerSpec:
+    labels = {GROUP_LABEL: group} if group else {}
+    return ContainerSpec(image="i", ports=bindings, labels=labels)
 
 
 def settings_in(place: Path) -> Settings:
@@ -79,7 +92,8 @@ async def world(place: Path) -> AsyncGenerator[World]:
         stack.callback(clear)
         async with open_networks(database, settings, events.append) as networks:
             await networks.restore([])
-            yield World(database, settings, networks, stack, events)
+            connections = Connections(ContainerRecords(database, Events(database.events)), networks)
+            yield World(database, settings, networks, connections, stack, events)
 
 
 def clear() -> None:
@@ -101,6 +115,45 @@ def greeted(client: socket.socket, server: socket.socket) -> str:
         accepted.sendall(b"pong")
         assert client.recv(4) == b"pong"
     return str(peer[0])
+
+
+def replies(machine: Netns, port: int, word: bytes) -> Callable[[], None]:
+    """A server in the namespace that answers each connection with a word and ends it; call the
+    result to end it."""
+    server = machine.listen(port)
+    server.settimeout(LIMIT_S)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                with client:
+                    client.sendall(word)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+
+    def end() -> None:
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(LIMIT_S)
+
+    return end
+
+
+def answer(address: str, port: int, machine: Netns | None = None) -> str:
+    """What such a server says to this host, or to a machine; "" when it refuses."""
+    try:
+        if machine is None:
+            client = socket.create_connection((address, port), 2)
+        else:
+            client = machine.connect(address, port, timeout_s=2)
+        with client:
+            client.settimeout(LIMIT_S)
+            return client.recv(100).decode()
+    except OSError:
+        return ""
 
 
 def refused(machine: Netns, address: str, port: int) -> bool:
