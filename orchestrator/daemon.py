@@ -25,7 +25,10 @@ from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.builds import Builds
 from orchestrator.engine.connections import Connections
+from orchestrator.engine.commit import Commits
+from orchestrator.engine.container_files import ContainerFiles
 from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.container_roots import ContainerRoots
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
@@ -146,6 +149,16 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
             records = ContainerRecords(database, events)
             records.watchers.append(networks.observe)
             execs = Execs(records, launcher, runtime, settings.run_dir / "execs", tasks)
+            roots = ContainerRoots(records, images, launcher, settings.run_dir / "roots")
+            commits = Commits(
+                records,
+                roots,
+                images,
+                store,
+                runtime,
+                settings.run_dir / "commits",
+                settings.max_layer_bytes,
+            )
             containers = Containers(
                 records,
                 runtime,
@@ -172,6 +185,8 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
                 events=events,
                 launcher=launcher,
                 execs=execs,
+                files=ContainerFiles(records, images, roots),
+                commits=commits,
                 transfers=Transfers(images, store, settings, events.emit),
                 archives=ImageArchives(images, store, settings),
                 verifier=ImageVerifier(database, images, store, settings),
@@ -184,6 +199,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
             await images.recover()
             await containers.recover()
             await execs.recover()
+            await commits.recover()
             tasks.start_soon(networks.watch)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with served(application(parts), settings.socket):

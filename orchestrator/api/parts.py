@@ -9,6 +9,8 @@ from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
+from orchestrator.engine.commit import Commits
+from orchestrator.engine.container_files import ContainerFiles
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.image_archives import ImageArchives
 from orchestrator.engine.image_verify import ImageVerifier
@@ -29,6 +31,8 @@ class Parts:
     events: Events
     launcher: Launcher
     execs: Execs
+    files: ContainerFiles
+    commits: Commits
     transfers: Transfers
     archives: ImageArchives
     disk: DiskUsage

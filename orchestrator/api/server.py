@@ -13,7 +13,9 @@ from aiohttp import web
 
 from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.build import BuildHandlers
+from orchestrator.api.docker.archive import ArchiveHandlers
 from orchestrator.api.docker.attach import AttachHandlers
+from orchestrator.api.docker.commit import CommitHandlers
 from orchestrator.api.docker.build import DockerBuildHandlers
 from orchestrator.api.docker.changes import ChangeHandlers
 from orchestrator.api.docker.container_list import ContainerListHandlers
@@ -75,6 +77,8 @@ def application(parts: Parts) -> web.Application:
         AttachHandlers(parts),
         LogHandlers(parts),
         ExecHandlers(parts),
+        ArchiveHandlers(parts),
+        CommitHandlers(parts),
         RegistryHandlers(parts),
         BuildHandlers(parts),
         DockerBuildHandlers(parts),

@@ -63,6 +63,10 @@ DOCKER: Mapping[str, Entry] = {
     "logs": Entry("container.logs:logs", "Show the output of a container"),
     "exec": Entry("container.exec:exec", "Run a command in a running container"),
     "attach": Entry("container.attach:attach", "Join a running container's streams"),
+    "cp": Entry("container.cp:cp", "Copy files between a container and this machine"),
+    "diff": Entry("container.diff:diff", "Show what a container changed in its image's files"),
+    "export": Entry("container.export:export", "Write a container's files as a tar"),
+    "commit": Entry("container.commit:commit", "Make an image of a container"),
     "start": Entry("container.lifecycle:start", "Start containers"),
     "stop": Entry("container.lifecycle:stop", "Stop containers"),
     "restart": Entry("container.lifecycle:restart", "Restart containers"),
@@ -108,7 +112,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             name: DOCKER[name]
             for name in (
                 "run", "create", "ps", "logs", "start", "stop", "restart", "kill", "rm", "wait",
-                "exec", "attach", "pause", "unpause", "rename", "update", "top", "stats", "port",
+                "exec", "attach", "cp", "diff", "export", "commit", "pause", "unpause", "rename", "update", "top", "stats", "port",
             )
         },
     },

@@ -36,6 +36,16 @@ class Engine:
     def delete(self, path: str, **query: object) -> Any:
         return value_of(self.open("DELETE", path, query=query))
 
+    def head(self, path: str, query: Mapping[str, object]) -> dict[str, str]:
+        """The headers of the answer to a GET, their names in lower case."""
+        connection = self._connect()
+        send(connection, "HEAD", _target(path, query))
+        response = receive(connection)
+        response.close()
+        if response.status >= 400:
+            raise fault(response.status, b"")
+        return response.headers
+
     def lines(
         self,
         method: str,

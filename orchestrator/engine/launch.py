@@ -104,7 +104,7 @@ class Launcher:
         files = self.files(host.id)
         await to_thread.run_sync(self._mount_root, container, self._images.lowers(image), bundle)
         binds = [
-            (mount, await self._bound(mount, position, bundle))
+            (mount, await self.bound(mount, position, bundle))
             for position, mount in enumerate(container.mounts)
         ]
         if host is container:
@@ -143,7 +143,7 @@ class Launcher:
             directory.mkdir(parents=True, exist_ok=True)
         mounts.mount_overlay(lowers, files / "upper", files / "work", bundle.rootfs)
 
-    async def _bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
+    async def bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
         """The host path that the mount shows, "" for a tmpfs."""
         place = bundle.path / "mounts" / str(position)
         match mount.kind:
