@@ -33,6 +33,7 @@ from orchestrator.engine.containers import Containers
 from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
+from orchestrator.engine.grants import Grants
 from orchestrator.engine.image_archives import ImageArchives
 from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.images import Images
@@ -143,7 +144,10 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
     volumes = Volumes(database, settings, events)
     limiter = anyio.CapacityLimiter(settings.max_parallel or 2 * (os.cpu_count() or 1))
     async with open_networks(database, settings, events.emit) as networks:
-        launcher = Launcher(settings, database, runtime, images, networks, volumes, limiter)
+        grants = Grants(settings, database)
+        launcher = Launcher(
+            settings, database, runtime, images, networks, volumes, grants, limiter
+        )
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as tasks:
             records = ContainerRecords(database, events)
@@ -184,13 +188,14 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
                 controller=controller,
                 events=events,
                 launcher=launcher,
-                execs=execs,
-                files=ContainerFiles(records, images, roots),
-                commits=commits,
-                transfers=Transfers(images, store, settings, events.emit),
                 archives=ImageArchives(images, store, settings),
                 verifier=ImageVerifier(database, images, store, settings),
                 disk=DiskUsage(images, containers, volumes, builds.storage, launcher.files),
+                execs=execs,
+                files=ContainerFiles(records, images, roots),
+                commits=commits,
+                grants=grants,
+                transfers=Transfers(images, store, settings, events.emit),
                 runtime=runtime,
                 cgroup_layout=cgroup_layout,
                 shutdown=lambda: os.kill(os.getpid(), signal.SIGTERM),

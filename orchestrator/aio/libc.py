@@ -44,6 +44,21 @@ class _OpenHow(ctypes.Structure):
     )
 
 
+TMPFS_MAGIC = 0x01021994
+
+
+class _Statfs(ctypes.Structure):
+    # Longer than any architecture's struct statfs; only its first member is read.
+    _fields_ = (("f_type", ctypes.c_long), ("rest", ctypes.c_char * 248))
+
+
+def is_tmpfs(path: str | os.PathLike[str]) -> bool:
+    """Whether what is at path lies in memory.  Source: statfs(2)."""
+    found = _Statfs()
+    _checked(_libc().statfs(os.fsencode(path), ctypes.byref(found)), os.fspath(path))
+    return (found.f_type & 0xFFFFFFFF) == TMPFS_MAGIC
+
+
 @cache
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)

@@ -12,6 +12,7 @@ from orchestrator.engine.events import Events
 from orchestrator.engine.commit import Commits
 from orchestrator.engine.container_files import ContainerFiles
 from orchestrator.engine.execs import Execs
+from orchestrator.engine.grants import Grants
 from orchestrator.engine.image_archives import ImageArchives
 from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.launch import Launcher
@@ -30,13 +31,14 @@ class Parts:
     controller: Controller
     events: Events
     launcher: Launcher
-    execs: Execs
-    files: ContainerFiles
-    commits: Commits
-    transfers: Transfers
     archives: ImageArchives
     disk: DiskUsage
     verifier: ImageVerifier
+    execs: Execs
+    files: ContainerFiles
+    commits: Commits
+    grants: Grants
+    transfers: Transfers
     runtime: Runtime
     cgroup_layout: Layout
     shutdown: Callable[[], None]

@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.build import BuildHandlers
+from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.docker.archive import ArchiveHandlers
 from orchestrator.api.docker.attach import AttachHandlers
 from orchestrator.api.docker.commit import CommitHandlers
@@ -20,9 +20,9 @@ from orchestrator.api.docker.build import DockerBuildHandlers
 from orchestrator.api.docker.changes import ChangeHandlers
 from orchestrator.api.docker.container_list import ContainerListHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
+from orchestrator.api.docker.disk_usage import DiskUsageHandlers
 from orchestrator.api.docker.events import EventHandlers
 from orchestrator.api.docker.exec import ExecHandlers
-from orchestrator.api.docker.disk_usage import DiskUsageHandlers
 from orchestrator.api.docker.image_archives import ImageArchiveHandlers
 from orchestrator.api.docker.images import ImageHandlers
 from orchestrator.api.docker.logs import LogHandlers
@@ -33,7 +33,9 @@ from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
 from orchestrator.api.image_verify import ImageVerifyHandlers
 from orchestrator.api.parts import Parts
-from orchestrator.api.stacks import StackHandlers
+from orchestrator.api.stacks.logs import StackLogHandlers
+from orchestrator.api.stacks.views import StackViewHandlers
+from orchestrator.api.stacks.wishes import WishHandlers
 from orchestrator.api.status import body_of, status_of
 from orchestrator.errors import Failed, PystackError
 
@@ -79,24 +81,33 @@ def application(parts: Parts) -> web.Application:
         ExecHandlers(parts),
         ArchiveHandlers(parts),
         CommitHandlers(parts),
-        RegistryHandlers(parts),
         BuildHandlers(parts),
         DockerBuildHandlers(parts),
         ImageArchiveHandlers(parts),
+        RegistryHandlers(parts),
         ImageHandlers(parts),
         DiskUsageHandlers(parts),
         ImageVerifyHandlers(parts),
         NetworkHandlers(parts),
         ConnectionHandlers(parts),
         VolumeHandlers(parts),
-        StackHandlers(parts),
+        WishHandlers(parts),
+        StackViewHandlers(parts),
+        StackLogHandlers(parts),
     )
     for handler in handlers:
         for route in handler.routes():
             app.router.add_route(route.method, route.path, route.handler)
             versioned = "/v{version:[0-9.]+}" + route.path
             app.router.add_route(route.method, versioned, route.handler)
+    app.on_response_prepare.append(_plain_json)
     return app
+
+
+async def _plain_json(_: web.Request, response: web.StreamResponse) -> None:
+    # Docker's client reads an error's message only where the type has no charset.
+    if response.content_type == "application/json":
+        response.headers["Content-Type"] = "application/json"
 
 
 @asynccontextmanager

@@ -5,10 +5,13 @@ Docker and Compose share names: `ps` lists containers, or the containers of a st
 1. After `pystack compose`, or with an option that chooses a stack (`-f`, `-p`, `--profile` … before
    the command; their long names after it), the command is about the stack.
 2. A name that only one side has means that.
-3. `ps` and `images` list everything the engine has.
-4. Every other shared name (`logs stop start restart build pull`) is about the containers, images
-   or paths it is given; a name that no container has is looked for among the services of the
-   stack file in scope. Given none, it is about the stack whose file is found upwards.
+3. What lists everything that the engine has (`ps`, `images`, `stats`, `events`), and what reaches
+   into one container, makes or ends one (`run`, `create`, `exec`, `attach`, `cp`, `port`,
+   `commit`, `export`, `wait`, `kill`, `rm`), is Docker's.
+4. Every other shared name (`logs stop start restart pause unpause top build pull push diff
+   history`) is about the containers, images or paths it is given; a name that no container has is
+   looked for among the services of the stack file in scope. Given none, it is about the stack
+   whose file is found upwards.
 
 Modules are named here and imported only when their command runs, so that `ps` does not pay for
 `up`.
@@ -44,16 +47,42 @@ class Entry(NamedTuple):
 STACK: Mapping[str, Entry] = {
     "up": Entry("stack.up:up", "Make the stack run as its file says, and follow its logs"),
     "down": Entry("stack.down:down", "Stop the stack and remove its containers and networks"),
-    "plan": Entry("stack.up:plan", "Show what up would do"),
+    "plan": Entry("stack.plan:plan", "Show what up would do, and why"),
+    "diff": Entry("stack.plan:diff", "Show what is not as it is wanted"),
     "ps": Entry("stack.ps:ps", "List the stack's containers"),
     "logs": Entry("stack.logs:logs", "Show the output of the stack's services"),
     "stop": Entry("stack.lifecycle:stop", "Stop the stack or some of its services"),
     "start": Entry("stack.lifecycle:start", "Start the stack or some of its services again"),
     "restart": Entry("stack.lifecycle:restart", "Restart the stack or some of its services"),
+    "create": Entry("stack.lifecycle:create", "Make the stack's containers, and start none"),
+    "scale": Entry("stack.lifecycle:scale", "Change how many containers services have"),
+    "run": Entry("stack.run:run", "Run a command in a container of its own, as a service has it"),
+    "exec": Entry("stack.inside:exec", "Run a command in a running container of a service"),
+    "attach": Entry("stack.inside:attach", "Join the streams of a service's container"),
+    "cp": Entry("stack.inside:cp", "Copy files to or from a service's container"),
+    "port": Entry("stack.inside:port", "Show where a port of a service is published"),
+    "commit": Entry("stack.inside:commit", "Make an image of a service's container"),
+    "export": Entry("stack.inside:export", "Write the file tree of a service's container"),
+    "kill": Entry("stack.together:kill", "Send a signal to the services' containers"),
+    "pause": Entry("stack.together:pause", "Freeze the services' containers"),
+    "unpause": Entry("stack.together:unpause", "Let the services' containers go on"),
+    "rm": Entry("stack.together:rm", "Remove the services' stopped containers"),
+    "wait": Entry("stack.together:wait", "Wait for the services' containers to end"),
+    "top": Entry("stack.together:top", "Show the processes of the services' containers"),
+    "stats": Entry("stack.together:stats", "Show what the services' containers use"),
+    "watch": Entry("stack.watch:watch", "Carry changes of the source over to containers"),
+    "events": Entry("stack.together:events", "Show what happens to the stack"),
+    "volumes": Entry("stack.together:volumes", "List the stack's volumes"),
+    "history": Entry("stack.past:history", "Show what was wanted of the stack, and when"),
+    "rollback": Entry("stack.past:rollback", "Go back to what was wanted before"),
+    "why": Entry("stack.past:why", "Show what happened to a service, and by what cause"),
+    "version": Entry("version:version", "Show the versions of the command line and the engine"),
     "build": Entry("stack.images:build", "Build the images of the stack's services"),
     "pull": Entry("stack.images:pull", "Pull the images of the stack's services"),
     "images": Entry("stack.images:images", "List the images of the stack's containers"),
+    "push": Entry("stack.images:push", "Push the images that the stack's services build"),
     "config": Entry("stack.config:config", "Check the stack file and print what it means"),
+    "convert": Entry("stack.config:config", "The same as config"),
     "ls": Entry("stack.ls:ls", "List the stacks"),
 }
 DOCKER: Mapping[str, Entry] = {
@@ -169,7 +198,13 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
 }  # fmt: skip
 
-_LISTS = ("ps", "images")
+# Docker's meaning always, unless the stack is chosen: they list everything, or their arguments
+# name what no stack has.
+_OWN_OPTIONS = frozenset(("run", "create", "exec"))  # --env-file is one of theirs
+_DOCKERS = _OWN_OPTIONS | frozenset(
+    ("ps", "images", "stats", "events", "version", "attach", "cp", "port", "commit", "export",
+     "wait", "kill", "rm")
+)  # fmt: skip
 
 
 class Chosen(NamedTuple):
@@ -190,14 +225,16 @@ def choose(words: Sequence[str], options: StackOptions, *, compose: bool) -> Cho
         return _member(name, rest, options)
     if name not in STACK and name not in DOCKER:
         raise UsageError(f"unknown command {name!r}{_nearest(name)}", "pystack --help lists them")
-    about_stack = compose or options.chosen or _has_stack_option(name, rest)
+    about_stack = compose or options.chosen
+    if name not in _OWN_OPTIONS:
+        about_stack = about_stack or _has_stack_option(name, rest)
     if name in STACK and (about_stack or name not in DOCKER):
         return _parsed(name, STACK[name], rest, options, about_stack=True)
     if name not in DOCKER:
         raise AssertionError(name)
     if compose:
         raise UsageError(f"compose has no command {name!r}{_nearest(name)}")
-    if name not in STACK or name in _LISTS:
+    if name not in STACK or name in _DOCKERS:
         return _parsed(name, DOCKER[name], rest, options, about_stack=False)
     return _by_its_names(name, rest, options)
 

@@ -28,6 +28,7 @@ def _granted(tree: Node, project: str, source: str) -> StackFile:
         source=source,
         name=str(own or (key if external else f"{project}_{key}")),
         external=bool(external),
+        path=said.get("file", ""),
     )
 
 

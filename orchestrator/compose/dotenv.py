@@ -27,6 +27,7 @@ def read_dotenv(
 
     A file that is not there or malformed is a problem in `findings`.
     """
+    findings.files[str(path)] = None
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -31,12 +31,14 @@ class Loaded:
     """A stack, and one line for everything in its files that has no effect or looks wrong.
 
     `read_contents` gives what is in its configs and secrets, by their source (`secrets/password`),
-    as it is now; it raises StackInvalid where one cannot be read.
+    as it is now; it raises StackInvalid where one cannot be read. `sources` are the files that all
+    of this was or will be read from.
     """
 
     stack: Stack
     read_contents: Callable[[], dict[str, bytes]]
     warnings: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 def load_stack(
@@ -81,7 +83,9 @@ def load_stack(
         findings=findings,
     )
     findings.raise_any()
-    return Loaded(stack, partial(read_contents, tree, stack, variables), findings.warnings)
+    sources = (*findings.files, *(f.path for f in stack.granted if f.path))
+    contents = partial(read_contents, tree, stack, variables)
+    return Loaded(stack, contents, findings.warnings, sources)
 
 
 def _check(

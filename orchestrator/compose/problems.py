@@ -39,8 +39,9 @@ class StackInvalid(InvalidInput):
 
 @dataclass(slots=True)
 class Findings:
-    """The problems and warnings found so far, each only once."""
+    """The problems and warnings found so far, each only once, and the files that were read."""
 
+    files: dict[str, None] = field(default_factory=dict)
     _problems: dict[Problem, None] = field(default_factory=dict)
     _warnings: dict[str, None] = field(default_factory=dict)
 

@@ -58,6 +58,7 @@ class _Parser(CParser, BaseResolver):
 
 def read_file(path: Path, shown: str, findings: Findings) -> list[Node]:
     """The documents of a file that hold anything; problems go to `findings`."""
+    findings.files[str(path)] = None
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -6,6 +6,7 @@ leaves its successor with the same wish.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -14,14 +15,16 @@ from dataclasses import dataclass, replace
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from orchestrator.controller.diff import diff
+from orchestrator.controller.desired import one_off_spec
+from orchestrator.controller.diff import diff, ingredients
 from orchestrator.controller.execute import Executor, Nouns
+from orchestrator.controller.gates import GateState
 from orchestrator.controller.health import Readiness, readiness
 from orchestrator.controller.history import History
 from orchestrator.controller.loop import StackLoop, Status
 from orchestrator.controller.observe import observe
 from orchestrator.controller.observed import Observed
-from orchestrator.controller.plan import Action, Judgement, Plan
+from orchestrator.controller.plan import Action, Gate, Judgement, Plan
 from orchestrator.controller.wishes import (
     UpOptions,
     wanted_restarted,
@@ -31,11 +34,21 @@ from orchestrator.controller.wishes import (
 )
 from orchestrator.engine.events import Events
 from orchestrator.errors import NotFound
-from orchestrator.model.events import Progress
-from orchestrator.model.stack import Stack
+from orchestrator.model.events import Progress, Report
+from orchestrator.model.observed import Container
+from orchestrator.model.stack import Service, Stack
 from orchestrator.state import labels
 from orchestrator.state.database import Database
 from orchestrator.state.stacks import Desired, Proven, StackRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneOff:
+    """How a one-off container is wanted; `refresh` pulls or builds its image first."""
+
+    name: str = ""
+    auto_remove: bool = False
+    refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +134,24 @@ class Controller:
         base = before or Desired(stack=stack or Stack(name=name))
         desired = replace(base, wish="removed", since=now, remove_volumes=volumes, grace_s=grace_s)
         return self._want(name, desired, now, "down")
+
+    async def one_off(
+        self, stack: Stack, service: Service, options: OneOff, report: Report
+    ) -> Container:
+        """A container of the service beside those that the stack has, made and not started; its
+        image, networks and volumes are made where they are missing.
+
+        Raises: PystackError: one of these cannot be had.
+        """
+        refresh = frozenset([service.name]) if options.refresh else frozenset[str]()
+        desired = Desired(stack=stack, refresh=refresh, since=time.time())
+        plan = ingredients(desired, self.observed(stack), service)
+        outcome = await self._executor.execute(plan, lambda: _no_gate, report)
+        if outcome.failed:
+            raise outcome.failed[0][1]
+        name = options.name or f"{stack.name}-{service.name}-run-{secrets.token_hex(6)}"
+        spec = one_off_spec(stack, service)
+        return await self._nouns.containers.create(spec, name, auto_remove=options.auto_remove)
 
     def _before(self, name: str) -> Desired | None:
         known = self._database.stacks.get(name)
@@ -268,3 +299,7 @@ class Controller:
             loop = StackLoop(name, self._observe, self._executor, self._changes, self)
             self._loops[name] = loop
         return loop
+
+
+def _no_gate(_gate: Gate) -> GateState:
+    return GateState(state="open")

@@ -47,6 +47,12 @@ def container_spec(stack: Stack, service: Service, number: int) -> ContainerSpec
     )
 
 
+def one_off_spec(stack: Stack, service: Service) -> ContainerSpec:
+    """The specification of a container of the service beside those that the stack has."""
+    spec = container_spec(stack, service, 1)
+    return replace(spec, labels={**spec.labels, labels.ONEOFF: "True"})
+
+
 def _mode(stack: Stack, mode: str) -> str:
     """`service:x` as the container that it means."""
     owner = stack.service(mode.removeprefix("service:")) if mode.startswith("service:") else None

@@ -66,6 +66,15 @@ def _running(desired: Desired, observed: Observed) -> Plan:
     return draft.plan()
 
 
+def ingredients(desired: Desired, observed: Observed, service: Service) -> Plan:
+    """What must be done so that a container of the service can be made."""
+    draft = Draft(desired=desired, observed=observed)
+    _image(draft, Target(service=service))
+    _networks(draft, [service])
+    _volumes(draft, [service])
+    return draft.plan()
+
+
 def _stop_some(draft: Draft, targets: list[Target]) -> None:
     """Nothing; the services that a person stopped are, each after those that depend on it."""
     desired, observed = draft.desired, draft.observed

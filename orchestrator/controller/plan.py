@@ -69,6 +69,17 @@ class Action:
         """The reason and the changes, as one phrase."""
         return "; ".join([*([self.reason] if self.reason else []), *map(str, self.changes)])
 
+    def summary(self) -> dict[str, object]:
+        """The action as a program reads it: plain values."""
+        return {
+            "verb": self.verb,
+            "subject": self.subject,
+            "reason": self.reason,
+            "changes": [{"field": c.field, "was": c.was, "now": c.now} for c in self.changes],
+            "needs": list(self.needs),
+            "gates": [str(gate) for gate in self.gates],
+        }
+
     def line(self) -> str:
         """The action as a person reads it."""
         text = self.key

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from orchestrator.engine.grants import Grants
 from orchestrator.engine.images import Images
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
@@ -23,9 +24,11 @@ from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, oci_config, write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
+from orchestrator.runtime.confine import labels_of
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.init import find_init
 from orchestrator.runtime.process import pid_start_time, wait_monitor
+from orchestrator.runtime.selinux import read_contexts, relabel_all
 from orchestrator.runtime.user import resolve_user
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
@@ -43,6 +46,7 @@ class Launcher:
         images: Images,
         networks: Networks,
         volumes: Volumes,
+        grants: Grants,
         limiter: anyio.CapacityLimiter,
     ) -> None:
         self._settings = settings
@@ -51,6 +55,7 @@ class Launcher:
         self._images = images
         self._networks = networks
         self._volumes = volumes
+        self._grants = grants
         self._limiter = limiter
 
     def files(self, identifier: str) -> Path:
@@ -107,6 +112,7 @@ class Launcher:
             (mount, await self.bound(mount, position, bundle))
             for position, mount in enumerate(container.mounts)
         ]
+        binds += await self._grants.place(container)
         if host is container:
             await self._networks.write_hosts(files, container)
         user = await to_thread.run_sync(
@@ -115,6 +121,8 @@ class Launcher:
             container.spec.user if container.spec.user is not None else image.config.user,
             container.spec.group_add,
         )
+        labels = labels_of(container, read_contexts())
+        await to_thread.run_sync(relabel_all, labels, files, binds)
         config = oci_config(
             container,
             image.config,
@@ -141,7 +149,8 @@ class Launcher:
         files = self.files(container.id)
         for directory in (files / "upper", files / "work", bundle.rootfs, bundle.exit_dir):
             directory.mkdir(parents=True, exist_ok=True)
-        mounts.mount_overlay(lowers, files / "upper", files / "work", bundle.rootfs)
+        label = labels_of(container, read_contexts()).mount
+        mounts.mount_overlay(lowers, files / "upper", files / "work", bundle.rootfs, label=label)
 
     async def bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
         """The host path that the mount shows, "" for a tmpfs."""
@@ -254,6 +263,7 @@ class Launcher:
         for name in ("shm", "merged"):
             mounts.unmount(place / name)
         shutil.rmtree(place, ignore_errors=True)
+        self._grants.clear(identifier)
         remove_cgroup(f"{cgroup_parent or self._settings.cgroup_parent}/{identifier}")
 
     def cgroup(self, container: Container) -> str:

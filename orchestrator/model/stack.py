@@ -179,12 +179,14 @@ class StackFile:
     """A config or secret of the stack, by the `source` that services name it by.
 
     The engine knows an external one by its `name`. The content of the others goes beside the
-    stack, never in it; `version` stands for it, and is the engine's to say.
+    stack, never in it; `version` stands for it, and is the engine's to say. `path` is the file
+    that it is read from, "" for none.
     """
 
     source: str
     name: str
     external: bool = False
+    path: str = ""
     version: str = ""
 
 

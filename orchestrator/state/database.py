@@ -17,6 +17,7 @@ from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Network, Volume
 from orchestrator.state.buildcache import CachedStep
 from orchestrator.state.events import EventLog
+from orchestrator.state.grants import Kept
 from orchestrator.state.records import Records
 from orchestrator.state.revisions import Revision
 from orchestrator.state.stacks import StackRecord
@@ -35,6 +36,7 @@ class Database:
         self.images = Records(connection, "images", Image, lambda i: i.id)
         self.stacks = Records(connection, "stacks", StackRecord, lambda s: s.id)
         self.revisions = Records(connection, "revisions", Revision, lambda r: r.id)
+        self.grants = Records(connection, "grants", Kept, lambda k: k.id)
         self.build_cache = Records(connection, "build_cache", CachedStep, lambda s: s.id)
         self.events = EventLog(connection)
 

@@ -40,3 +40,12 @@ class EventLog:
             "SELECT value FROM events WHERE time >= ? AND time <= ? ORDER BY seq", (since, until)
         )
         return (self._decode(row[0]) for row in rows)
+
+    def about(self, text: str, since: float, until: float) -> Iterator[Event]:
+        """The events of that time in which the text occurs, oldest first."""
+        rows = self._connection.execute(
+            "SELECT value FROM events WHERE time >= ? AND time <= ? AND instr(value, ?)"
+            " ORDER BY seq",
+            (since, until, text.encode()),
+        )
+        return (self._decode(row[0]) for row in rows)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli import containers
 from orchestrator.cli.command import Command
 from orchestrator.cli.image.pull import pull_stream
+from orchestrator.cli.outcome import tell
 from orchestrator.cli.progress import TICK_S, board, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
+from orchestrator.cli.stack.delegate import docker
 from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.together import interleaved
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, PystackError
 
 if TYPE_CHECKING:
     from orchestrator.model.stack import Build, Service
@@ -84,6 +86,34 @@ def _pull(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
+def _push_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--ignore-push-failures", action="store_true", help="go on where one fails")
+    add("--include-deps", action="store_true", help="the images of dependencies too")
+    add("-q", "--quiet", action="store_true", help="show no progress")
+    add("services", nargs="*", metavar="SERVICE", help="only these services")
+
+
+def _push(session: Session, args: argparse.Namespace) -> int:
+    names = list(args.services)
+    if args.include_deps:
+        stack = file.load(session)
+        names += [
+            d.service for s in stack.services if s.name in args.services for d in s.depends_on
+        ]
+    code = 0
+    for service in _services(session, names):
+        if service.build is None:
+            continue
+        try:
+            code = docker(session, "push", [*["-q"] * args.quiet, service.container.image]) or code
+        except PystackError as error:
+            if not args.ignore_push_failures:
+                raise
+            tell(session, error)
+    return code
+
+
 def _images(session: Session, args: argparse.Namespace) -> int:
     found = containers.of_stack(session, file.project(session), args.services)
     rows = []
@@ -115,5 +145,6 @@ def _services(session: Session, names: Sequence[str]) -> list[Service]:
 COMMANDS = {
     "build": Command(_build_arguments, _build, names="services"),
     "pull": Command(_pull_arguments, _pull, names="services"),
+    "push": Command(_push_arguments, _push, names="services"),
     "images": Command(_images_arguments, _images, names="services"),
 }

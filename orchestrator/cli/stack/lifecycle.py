@@ -1,21 +1,17 @@
-"""`stop`, `start` and `restart` of a stack or of some of its services."""
+"""`stop`, `start`, `restart`, `create` and `scale` of a stack or of some of its services."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
-from orchestrator.cli import containers
 from orchestrator.cli.arguments import seconds
 from orchestrator.cli.command import Command
-from orchestrator.cli.progress import TICK_S, board, watch
+from orchestrator.cli.options import UsageError
 from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
-from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.together import together
-from orchestrator.client.engine import quote
-from orchestrator.errors import NotFound
+from orchestrator.cli.stack.request import chosen, request_arguments, scaled, up_body
+from orchestrator.cli.stack.wish import sent, wish
 
 
 def change(
@@ -23,63 +19,16 @@ def change(
 ) -> None:
     """Stop, start or restart the stack, or some of its services, with progress on stderr.
 
-    Raises: NotFound(no-such-service): a service has no container.
+    Raises: NotFound: the stack has no such service.
     """
-    if services:
-        _change_services(session, stack, verb, services, grace_s)
-        return
-    for step in ("stop", "start") if verb == "restart" else (verb,):
-        body = {"grace_s": grace_s} if step == "stop" else None
-        path = f"/pystack/v1/stacks/{quote(stack)}/{step}"
-        stream = session.engine.lines("POST", path, body=body, tick_s=TICK_S)
-        terminal = Terminal(session.stderr, session.environ)
-        result = watch(stream, board(terminal, f"{step} {stack}"))
-        for warning in result.get("warnings") or ():
-            session.note(f"warning: {warning}")
+    wish(session, stack, verb, {"services": list(services), "grace_s": grace_s})
 
 
-def _change_services(
-    session: Session, stack: str, verb: str, services: Sequence[str], grace_s: float | None
-) -> None:
-    found = containers.of_stack(session, stack, services)
-    for service in services:
-        if not any(containers.label(c, containers.SERVICE) == service for c in found):
-            raise NotFound(
-                f"service {service!r} of stack {stack} has no container",
-                code="no-such-service",
-                about=service,
-                hint=f"pystack -p {stack} ps -a lists them",
-            )
-    shown = board(Terminal(session.stderr, session.environ), f"{verb} {stack}")
-    steps = {"stop": ("stopping", "stopped"), "start": ("starting", "started")}
-    under_way, finished = steps.get(verb, ("restarting", "restarted"))
-
-    def one(container: dict[str, Any]) -> None:
-        query = {} if verb == "start" else {"t": grace_s}
-        session.engine.post(
-            f"/containers/{containers.identifier(container, whole=True)}/{verb}", **query
-        )
-
-    for container in found:
-        shown.update({"subject": f"container {containers.name(container)}", "step": under_way})
-    failure: Exception | None = None
-    for container, outcome in zip(found, together(one, found), strict=True):
-        failed = isinstance(outcome, Exception)
-        failure = failure or (outcome if isinstance(outcome, Exception) else None)
-        shown.update(
-            {
-                "subject": f"container {containers.name(container)}",
-                "step": "error" if failed else finished,
-                "detail": str(outcome) if failed else "",
-                "done": True,
-            }
-        )
-    shown.close()
-    if failure is not None:
-        raise failure
+def _names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only these services")
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
+def _timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-t",
         "--timeout",
@@ -88,11 +37,27 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long containers may take to stop (default: as each says)",
     )
+
+
+def _stop_arguments(parser: argparse.ArgumentParser) -> None:
+    _timeout(parser)
     _names(parser)
 
 
-def _names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only these services")
+def _restart_arguments(parser: argparse.ArgumentParser) -> None:
+    _timeout(parser)
+    parser.add_argument("--no-deps", action="store_true", help="leave dependents alone")
+    _names(parser)
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="only these")
+
+
+def _scale_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-deps", action="store_true", help="leave dependencies alone")
+    parser.add_argument("scales", nargs="+", metavar="SERVICE=N", help="how many containers")
 
 
 def _stop(session: Session, args: argparse.Namespace) -> int:
@@ -110,8 +75,28 @@ def _restart(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
+def _create(session: Session, args: argparse.Namespace) -> int:
+    stack, loaded = chosen(session, args)
+    wish(session, stack.name, "up", {**up_body(stack, loaded, args), "no_start": True})
+    return 0
+
+
+def _scale(session: Session, args: argparse.Namespace) -> int:
+    for text in args.scales:
+        if "=" not in text:
+            raise UsageError(f"{text}: expected SERVICE=NUMBER")
+    loaded = file.read(session)
+    stack = scaled(loaded.stack, args.scales)
+    names = [text.partition("=")[0] for text in args.scales]
+    body = {**sent(stack, loaded), "services": names, "no_deps": args.no_deps}
+    wish(session, stack.name, "up", body)
+    return 0
+
+
 COMMANDS = {
-    "stop": Command(_arguments, _stop, names="services"),
+    "stop": Command(_stop_arguments, _stop, names="services"),
     "start": Command(_names, _start, names="services"),
-    "restart": Command(_arguments, _restart, names="services"),
+    "restart": Command(_restart_arguments, _restart, names="services"),
+    "create": Command(_create_arguments, _create, names="services", short_options=True),
+    "scale": Command(_scale_arguments, _scale, names="scales"),
 }

@@ -159,11 +159,8 @@ def test_a_name_that_no_container_has_may_be_a_service(
 ) -> None:
     (place / "stack.yml").write_text("services:\n  web:\n    image: busybox\n")
     fake.on("POST /containers/web/stop", missing("container web", "no-such-container"))
-    labels = {"com.docker.compose.service": "web", "com.docker.compose.container-number": "1"}
-    fake.on(
-        "GET /containers/json", as_json([{"Id": ID, "Names": ["/demo-web-1"], "Labels": labels}])
-    )
-    fake.on(f"POST /containers/{ID}/stop", NO_CONTENT)
+    stopped = {"progress": {"subject": "container demo-web-1", "step": "stopped", "done": True}}
+    fake.on("POST /pystack/v1/stacks/demo/stop", json_lines(stopped, {"result": {"changed": 1}}))
     said = say("stop", "web")
     assert (said.code, said.err.splitlines()[-1]) == (0, "container demo-web-1: stopped")
 
@@ -227,7 +224,7 @@ def test_build_finds_its_dockerfile_as_docker_does(fake: FakeEngine, say: Say, p
 def test_an_archive_is_loaded_as_it_is_read(fake: FakeEngine, say: Say, place: Path) -> None:
     archive = place / "images.tar"
     archive.write_bytes(b"tar" * 700_000)
-    fake.on("POST /images/load", json_lines({"result": {"images": ["busybox:latest"]}}))
+    fake.on("POST /images/load", json_lines({"stream": "Loaded image: busybox:latest\n"}))
     said = say("load", "-i", str(archive))
     assert (said.code, said.out) == (0, "Loaded image: busybox:latest\n")
     assert fake.request("POST /images/load").headers["transfer-encoding"] == "chunked"

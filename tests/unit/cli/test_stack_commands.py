@@ -57,10 +57,16 @@ def test_up_sends_the_whole_stack_and_shows_what_is_done(
     body = fake.request(UP).json()
     sent = body.pop("stack")
     assert body == {
+        "contents": {},
         "build": False,
+        "no_build": False,
         "pull": "",
         "recreate": "diverged",
-        "dry_run": False,
+        "recreate_deps": False,
+        "renew_volumes": False,
+        "no_deps": False,
+        "no_start": False,
+        "grace_s": None,
         "wait": "healthy",
         "wait_timeout_s": 5.0,
         "remove_orphans": False,
@@ -122,7 +128,7 @@ def test_a_dry_run_prints_the_plan(fake: FakeEngine, say: Say, stack: Path) -> N
     fake.on(UP, json_lines({"plan": ["create container demo-web-1: it is missing"]}))
     for words in (("up", "--dry-run"), ("plan",)):
         said = say(*words)
-        assert (said.code, said.out) == (0, "create container demo-web-1: it is missing\n")
+        assert (said.code, said.out) == (2, "create container demo-web-1: it is missing\n")
     assert all(request.json()["dry_run"] for request in fake.requests)
 
 
@@ -195,22 +201,21 @@ def test_ps_has_the_stacks_columns(fake: FakeEngine, say: Say, stack: Path) -> N
     assert say("-p", "demo", "ps", "-a", "-q").out == f"{'a' * 64}\n" * 2
 
 
-def test_stop_of_one_service_stops_its_containers(fake: FakeEngine, say: Say, stack: Path) -> None:
-    fake.on("GET /containers/json", as_json([LISTED]))
-    fake.on(f"POST /containers/{'a' * 64}/stop", b"HTTP/1.1 204 No Content\r\n\r\n")
+def test_stop_of_one_service_is_a_wish_of_the_stack(
+    fake: FakeEngine, say: Say, stack: Path
+) -> None:
+    stop = "POST /pystack/v1/stacks/demo/stop"
+    fake.on(stop, json_lines(progress("container demo-web-1", "stopped"), {"result": {}}))
     said = say("compose", "stop", "-t", "2", "web")
-    assert (said.code, said.err.splitlines()) == (
-        0,
-        ["container demo-web-1: stopping", "container demo-web-1: stopped"],
-    )
-    assert fake.asked()[-1] == f"POST /containers/{'a' * 64}/stop?t=2.0"
+    assert (said.code, said.err) == (0, "container demo-web-1: stopped\n")
+    assert fake.request(stop).json() == {"services": ["web"], "grace_s": 2.0}
 
 
-def test_restart_of_the_stack_stops_and_starts_it(fake: FakeEngine, say: Say, stack: Path) -> None:
-    for step in ("stop", "start"):
-        fake.on(f"POST /pystack/v1/stacks/demo/{step}", json_lines({"result": {"changed": 1}}))
+def test_restart_of_the_stack_is_one_wish(fake: FakeEngine, say: Say, stack: Path) -> None:
+    restart = "POST /pystack/v1/stacks/demo/restart"
+    fake.on(restart, json_lines({"result": {"changed": 1}}))
     assert say("restart").code == 0
-    assert [request.path.rpartition("/")[2] for request in fake.requests] == ["stop", "start"]
+    assert fake.request(restart).json() == {"services": [], "grace_s": None}
 
 
 def test_config_prints_what_the_file_means(fake: FakeEngine, say: Say, stack: Path) -> None:
@@ -294,4 +299,4 @@ def test_a_signal_stops_the_stack_and_a_second_one_at_once(
         assert up.stdout.read() == "web-1  | bye\n"
         assert "Traceback" not in up.stderr.read()
     stops = [request.json() for request in fake.requests if request.path.endswith("/stop")]
-    assert stops == [{"grace_s": None}, {"grace_s": 0.0}]
+    assert stops == [{}, {"grace_s": 0.0}]

@@ -1,0 +1,1 @@
+"""pystack's own endpoints about stacks, under /pystack/v1."""

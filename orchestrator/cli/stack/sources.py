@@ -1,0 +1,61 @@
+"""Waiting for files to change, with inotify."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from asyncinotify import Inotify, Mask
+
+# Editors write a file more than once, and write others beside it: what comes within this time of
+# the last change is one change.
+_QUIET_S = 0.3
+_LOOK_S = 0.2
+_CHANGES = (
+    Mask.CLOSE_WRITE | Mask.CREATE | Mask.DELETE | Mask.MOVED_FROM | Mask.MOVED_TO | Mask.ATTRIB
+)
+
+
+def changes(
+    roots: Callable[[], Iterable[Path]], stop: threading.Event, *, below: bool
+) -> Iterator[set[Path]]:
+    """The paths that changed, together where they change together, until `stop` is set.
+
+    `roots` are files, whose directories are watched, or with `below` directories and all that is
+    below them; they are asked for again after each change.
+    Source: inotify(7).
+    """
+    while not stop.is_set():
+        with Inotify() as inotify:
+            for directory in _directories(roots(), below=below):
+                inotify.add_watch(directory, _CHANGES)
+            found = _next(inotify, stop)
+        if found:
+            yield found
+
+
+def _directories(roots: Iterable[Path], *, below: bool) -> set[Path]:
+    found: set[Path] = set()
+    for root in roots:
+        if not below or root.is_file():
+            found.add(root.parent)
+        elif root.is_dir():
+            found.add(root)
+            found.update(Path(at, name) for at, names, _ in os.walk(root) for name in names)
+    return {directory for directory in found if directory.is_dir()}
+
+
+def _next(inotify: Inotify, stop: threading.Event) -> set[Path]:
+    """The paths of the next change, and of those that follow it closely; none once it is over."""
+    found: set[Path] = set()
+    while not stop.is_set():
+        inotify.sync_timeout = _QUIET_S if found else _LOOK_S
+        event = inotify.sync_get()
+        if event is None:
+            if found:
+                return found
+        elif event.path is not None:
+            found.add(event.path)
+    return set()
