@@ -7,9 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from anyio import to_thread
-
-from orchestrator.engine.image_changes import changed
+from orchestrator.build.changes import with_changes
 from orchestrator.engine.image_records import is_id, shown_name, taggable
 from orchestrator.engine.images import Images
 from orchestrator.errors import InvalidInput
@@ -18,7 +16,6 @@ from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
 from orchestrator.images.layers import unpack_tree
 from orchestrator.images.manifest import parse_platform
-from orchestrator.images.settle import Settling, settle_tree
 from orchestrator.model.image import History, Image, ImageConfig
 from orchestrator.settings import Settings
 
@@ -83,7 +80,7 @@ class ImageArchives:
         tags = (str(taggable(name)),) if name else ()
         machine = parse_platform(platform)
         created = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        config = changed(config or ImageConfig(), changes)
+        config = with_changes(config or ImageConfig(), changes)
         config = replace(
             config,
             created=config.created or created,
@@ -93,8 +90,6 @@ class ImageArchives:
         )
         async with self._images.holding():
             tree = await unpack_tree(self._store, stream, max_bytes=self._max_layer_bytes)
-            settling = Settling(links=tree.links)
-            await to_thread.run_sync(settle_tree, tree.directory, (), settling)
             layer = await adopt_layer(self._store, tree.directory, "")
             note = History(created=config.created, comment=message or "Imported from -")
             image = await write_image(self._store, config, [layer], [note])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from orchestrator.errors import InvalidInput, NotFound
@@ -197,10 +198,13 @@ def taggable(text: str) -> Reference:
 def no_such_image(text: str) -> NotFound:
     """The error for a name that no image here has."""
     hint = "`pystack images` lists what is here"
+    shown = text
     if not is_id(text):
         hint = f"get it with: pystack pull {text}"
+        with suppress(InvalidInput):
+            shown = parse_reference(text).familiar
     # Docker's clients know this case by these very words.
-    return NotFound(f"No such image: {text}", code="no-such-image", about=text, hint=hint)
+    return NotFound(f"No such image: {shown}", code="no-such-image", about=text, hint=hint)
 
 
 def shown_name(image: Image) -> str:

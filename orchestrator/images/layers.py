@@ -13,6 +13,7 @@ import anyio.to_thread
 from orchestrator.errors import Failed, PystackError
 from orchestrator.images.content import ContentStore, LayerRecord
 from orchestrator.images.digest import algorithm_of
+from orchestrator.images.settle import Settling, settle_tree
 from orchestrator.images.unpack import Unpacked, Unpacker
 from orchestrator.model.image import Descriptor, Layer
 
@@ -75,6 +76,24 @@ async def unpack_tree(
     store: ContentStore, pieces: AsyncIterator[bytes], *, max_bytes: int
 ) -> Unpacked:
     """What the tar in pieces was unpacked into: the caller's, to adopt or discard.
+
+    Raises: Failed: it is damaged or too large, or the disk is full.
+    """
+    unpacked = await unpack_apart(store, pieces, max_bytes=max_bytes)
+    try:
+        settling = Settling(links=unpacked.links)
+        await anyio.to_thread.run_sync(settle_tree, unpacked.directory, (), settling)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(store.discard, unpacked.directory)
+        raise
+    return unpacked
+
+
+async def unpack_apart(
+    store: ContentStore, pieces: AsyncIterator[bytes], *, max_bytes: int
+) -> Unpacked:
+    """What the tar in pieces was unpacked into, not settled: the caller's, to adopt or discard.
 
     Raises: Failed: it is damaged or too large, or the disk is full.
     """

@@ -18,7 +18,7 @@ from anyio import to_thread
 from orchestrator.errors import Failed
 from orchestrator.images.content import ContentStore
 from orchestrator.images.digest import algorithm_of
-from orchestrator.images.layers import read_pieces, unpack_tree
+from orchestrator.images.layers import read_pieces, unpack_apart
 from orchestrator.images.layertar import diff_of
 from orchestrator.images.settle import Settling, settle_tree
 from orchestrator.model.image import Layer
@@ -64,7 +64,7 @@ async def looked_at(
     if not await to_thread.run_sync(blob_is_whole, store, blob.digest):
         yield LayerState(blob=False, directory=record is not None)
         return
-    unpacked = await unpack_tree(
+    unpacked = await unpack_apart(
         store, read_pieces(store.blob_path(blob.digest)), max_bytes=max_bytes
     )
     try:

@@ -22,8 +22,9 @@ _STATUSES = {
     "sending": "Pushing",
     "layer pushed": "Pushed",
     "already there": "Layer already exists",
+    "loading layer": "Loading layer",
 }
-_WITH_AMOUNT = frozenset({"downloading", "sending"})
+_WITH_AMOUNT = frozenset({"downloading", "sending", "loading layer"})
 _BAR = 50
 
 

@@ -72,7 +72,7 @@ def test_images_are_listed_named_and_removed_as_docker_does(
     absent = engine.run("rmi", "busybox")
     assert (absent.exit_code, absent.stderr.splitlines()[0]) == (
         1,
-        "error: No such image: busybox",
+        "error: No such image: busybox:latest",
     )
     assert engine.run("rmi", "-f", "busybox").exit_code == 0
     assert pystack("images", "-q").stdout == ""

@@ -9,8 +9,8 @@ from typing import Any, cast, get_args
 import structlog
 from aiohttp import web
 
+from orchestrator.api.docker.messages import messages
 from orchestrator.api.docker.requests import flag
-from orchestrator.api.docker.told import told
 from orchestrator.api.parts import Parts
 from orchestrator.engine.image_source import fetched
 from orchestrator.errors import InvalidInput, PystackError
@@ -18,6 +18,7 @@ from orchestrator.images.archive_writer import ArchiveFormat, Saved
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.image import Image
 from orchestrator.wire.images import familiar
+from orchestrator.wire.transfers import layer_line
 
 _PIECE = 1 << 20
 
@@ -76,7 +77,7 @@ class ImageArchiveHandlers:
             images = await self._images.load_archive(_body(request), report)
             return [{"stream": f"{line}\n"} for image in images for line in _loaded(image)]
 
-        return await told(request, load, quiet=flag(request, "quiet"))
+        return await messages(request, load, _untold if flag(request, "quiet") else layer_line)
 
     async def import_image(self, request: web.Request) -> web.StreamResponse:
         """The answer to POST /images/create with fromSrc."""
@@ -86,9 +87,7 @@ class ImageArchiveHandlers:
             name += f":{tag}"
         source = query["fromSrc"]
 
-        async def work(report: Report) -> Iterable[dict[str, Any]]:
-            if source != "-":
-                report(Progress(subject="", step=f"downloading from {source}"))
+        async def work(_report: Report) -> Iterable[dict[str, Any]]:
             image = await self._archives.import_tar(
                 _body(request) if source == "-" else fetched(source),
                 name,
@@ -98,7 +97,11 @@ class ImageArchiveHandlers:
             )
             return [{"status": image.id}]
 
-        return await told(request, work)
+        return await messages(request, work, _untold)
+
+
+def _untold(_progress: Progress) -> None:
+    """For work whose steps nobody wants to hear of."""
 
 
 def _loaded(image: Image) -> list[str]:
