@@ -132,7 +132,8 @@ def _network_from(body: Mapping[str, Any]) -> NetworkWish:
         raise _unsupported("network", "config-only", "name what the network is to be")
     if (scope := body.get("Scope") or "local") != "local":
         raise _unsupported("scope", scope, "networks are of this machine only")
-    four, six = [], []
+    four: list[Subnet] = []
+    six: list[Subnet] = []
     auxiliary: dict[str, str] = {}
     for config in ipam.get("Config") or ():
         auxiliary |= config.get("AuxiliaryAddresses") or config.get("AuxAddress") or {}
