@@ -24,10 +24,9 @@ from orchestrator.api.server import application, served
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.builds import Builds
-from orchestrator.engine.connections import Connections
 from orchestrator.engine.commit import Commits
-from orchestrator.engine.container_files import ContainerFiles
 from orchestrator.engine.connections import Connections
+from orchestrator.engine.container_files import ContainerFiles
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.container_roots import ContainerRoots
 from orchestrator.engine.containers import Containers
