@@ -20,7 +20,7 @@ from orchestrator.model.container import Resources, RestartPolicy
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.runtime.driver import Runtime
-from orchestrator.runtime.freezer import is_frozen
+from orchestrator.runtime.groups import is_frozen, lift_pids
 from orchestrator.runtime.host import read_host
 from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.limits import resources
@@ -166,6 +166,9 @@ class Adjustments:
                 wanted = resources(spec.resources, host, lacking)
                 with anyio.CancelScope(shield=True):
                     await self._runtime.update(container.id, wanted)
+                    if not spec.resources.pids_limit:
+                        # Not every runtime has a way of saying this.
+                        await to_thread.run_sync(lift_pids, container.state.pid, container.id)
             container = self._records.put(replace(container, spec=spec))
         self._records.changes.ring()
         self._records.tell("update", container)

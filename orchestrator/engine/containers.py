@@ -178,11 +178,15 @@ class Containers:
 
     async def _remove(self, identifier: str, *, volumes: bool) -> None:
         self._end_supervision(identifier)
+        ran = self.get(identifier).running
         volumes = volumes or self.get(identifier).state.volumes_too
         container = self._records.change(
             identifier, status="removing", stopped_by_user=True, volumes_too=volumes
         )
         await self._launcher.land(container)
+        if ran:
+            self._records.tell("kill", container, {"signal": str(int(signal.SIGKILL))})
+            self._tell_end(container, _KILLED)
         await self._launcher.forget(identifier)
         if volumes or container.auto_remove:
             await self._volumes.remove_anonymous(container)
@@ -231,6 +235,7 @@ class Containers:
             oom_killed=False, started_at=time.time(), health="starting" if checked else "none",
             failing_streak=0, health_log=(),
         )  # fmt: skip
+        self._volumes.tell_mounts("mount", container)
         self._records.tell("start", container)
         return container
 
@@ -449,11 +454,17 @@ class Containers:
         )  # fmt: skip
         if oom:
             self._records.tell("oom", container)
-        told = {"exitCode": str(exit_code), "execDuration": str(max(0, int(ran_for)))}
-        self._records.tell("die", container, told)
+        self._tell_end(container, exit_code)
         if delay is None and container.auto_remove:
             await self._remove(container.id, volumes=True)
         return delay
+
+    def _tell_end(self, container: Container, exit_code: int) -> None:
+        lasted_s = max(0, int(time.time() - container.state.started_at))
+        self._records.tell(
+            "die", container, {"exitCode": str(exit_code), "execDuration": str(lasted_s)}
+        )
+        self._volumes.tell_mounts("unmount", container)
 
     async def _restart(self, identifier: str) -> Container | None:
         """The container running again; None where it is wanted no more."""

@@ -13,7 +13,8 @@ from orchestrator.errors import Conflict, Failed, InvalidInput, Unavailable
 from orchestrator.model.observed import Container
 from orchestrator.model.usage import Usage
 from orchestrator.runtime.cgroups import processes_below
-from orchestrator.runtime.stats import control_groups, read_usage
+from orchestrator.runtime.groups import control_groups
+from orchestrator.runtime.stats import read_usage
 
 _PS_TIMEOUT_S = 10.0
 _SHARED_NETWORK = ("host", "container:")

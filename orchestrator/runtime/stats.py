@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestrator.model.usage import BlockUsage, CpuUsage, InterfaceUsage, MemoryUsage, Usage
 from orchestrator.runtime.cgroups import CGROUPS
+from orchestrator.runtime.groups import control_groups
 
 _NS = 1_000_000_000
 _US_IN_NS = 1_000
@@ -49,46 +50,6 @@ def read_usage(pid: int, identifier: str, *, network: bool = True) -> Usage:
         system_ns=system_ns,
         cpus=cpus,
     )
-
-
-def control_groups(pid: int, identifier: str) -> dict[str, Path]:
-    """The container's directory in each hierarchy, by controller; "" is the one of v2.
-
-    A container may have moved its first process to a group below its own, so the path is cut
-    after the part that has the container's id.
-    Raises: ProcessLookupError.  Source: cgroups(7), /proc/PID/cgroup.
-    """
-    found: dict[str, Path] = {}
-    try:
-        text = Path(f"/proc/{pid}/cgroup").read_text()
-    except FileNotFoundError:
-        raise ProcessLookupError(pid) from None
-    v2 = (CGROUPS / "cgroup.controllers").exists()
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        inside = _own_part(path, identifier)
-        if not controllers:
-            # Beside v1 the unified hierarchy counts nothing, and may be out of sight here.
-            if v2:
-                found[""] = CGROUPS / inside
-            continue
-        for controller in controllers.split(","):
-            if not controller.startswith("name="):
-                found[controller] = _mounted(controllers, controller) / inside
-    return found
-
-
-def _own_part(path: str, identifier: str) -> str:
-    parts = path.strip("/").split("/")
-    for number, part in enumerate(parts):
-        if identifier in part:
-            return "/".join(parts[: number + 1])
-    return path.strip("/")
-
-
-def _mounted(controllers: str, controller: str) -> Path:
-    together = CGROUPS / controllers
-    return together if together.is_dir() else CGROUPS / controller
 
 
 def _read_v1(

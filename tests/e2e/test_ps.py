@@ -88,3 +88,4 @@ def test_ps_filters_and_formats_as_docker_does(engine: EngineUnderTest) -> None:
 
     engine.cli("exec", "one", "sh", "-c", "head -c 5000 /dev/zero > /five")
     assert engine.cli("ps", "-s", "--format", "{{.Size}}").stdout.startswith("5kB (virtual ")
+    engine.cli("rm", "-f", "one", "two", "three")

@@ -18,9 +18,9 @@ from orchestrator.aio.libc import MNT_DETACH, mount, umount
 from orchestrator.model.container import Resources
 from orchestrator.runtime.cgroups import CGROUPS, Layout, cgroup_directories, layout, remove_cgroup
 from orchestrator.runtime.choose import choose_runtime
-from orchestrator.runtime.freezer import is_frozen
+from orchestrator.runtime.groups import control_groups, is_frozen
 from orchestrator.runtime.host import read_host
-from orchestrator.runtime.stats import control_groups, read_usage
+from orchestrator.runtime.stats import read_usage
 from orchestrator.settings import Settings
 from tests.support.containers import Place, without_unified_hierarchy
 

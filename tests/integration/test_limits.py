@@ -14,11 +14,12 @@ import pytest
 
 from orchestrator.model.container import DeviceLimit, Resources
 from orchestrator.runtime.cgroups import layout
+from orchestrator.runtime.groups import control_groups
 from orchestrator.runtime.host import read_host
 from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.limits import resources
 from orchestrator.runtime.process import was_oom_killed
-from orchestrator.runtime.stats import control_groups, read_usage
+from orchestrator.runtime.stats import read_usage
 from tests.support.confined import LENT
 from tests.support.containers import Place, Running
 

@@ -82,9 +82,11 @@ class ContainerHandlers:
         container = self._get(request)
         image = self._parts.nouns.images.find(container.image_id)
         volumes = {v.name: v for v in self._parts.nouns.volumes.all()}
-        return web.json_response(
-            container_inspect(container, image, self._paths(container), volumes)
-        )
+        shown = container_inspect(container, image, self._paths(container), volumes)
+        if flag(request, "size"):
+            sizes = (await self._parts.disk.container_sizes([container]))[container.id]
+            shown |= {"SizeRw": sizes.written, "SizeRootFs": sizes.whole}
+        return web.json_response(shown)
 
     def _paths(self, container: Container) -> ContainerPaths:
         bundle = self._parts.launcher.bundle(container)
