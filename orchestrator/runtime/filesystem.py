@@ -93,8 +93,10 @@ def _asked_for(mount: Mount, source: str, target: str, recursive: bool) -> dict[
     if mount.kind == "tmpfs":
         return _mount(target, "tmpfs", "tmpfs", _tmpfs_options(mount))
     propagation = mount.propagation if mount.propagation in _PROPAGATIONS else "rprivate"
-    bind = "bind" if mount.recursive == "disabled" else "rbind"
-    options = [bind, propagation]
+    options = ["rbind", propagation]
+    if mount.recursive == "disabled":
+        # A recursive propagation would make crun's bind recursive too.
+        options = ["bind", propagation.removeprefix("r")]
     if mount.read_only or mount.kind == "image":
         # What is mounted below the source is read-only too, unless that was not wanted.
         # Nothing is mounted below a file, and crun takes `rro` for directories only.
