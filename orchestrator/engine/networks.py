@@ -36,6 +36,7 @@ from orchestrator.network.forwarding import Forwarding
 from orchestrator.network.ipam import Net4
 from orchestrator.network.leasing import BUILT_IN, DEFAULT_NETWORK
 from orchestrator.network.nftables import Nftables
+from orchestrator.network.obstacles import remedy
 from orchestrator.network.publish import Publisher
 from orchestrator.network.upstream import Upstream
 from orchestrator.settings import Settings
@@ -337,8 +338,8 @@ class Networks:
         self.wiring.close()
 
     async def obstacles(self) -> Sequence[str]:
-        """Chains of other firewalls that keep containers from the outside, for the user to see."""
-        return await self._firewall.obstacles()
+        """What of other firewalls keeps containers from the outside, in words, with the remedy."""
+        return [remedy(chain) for chain in await self._firewall.obstacles()]
 
     async def watch(self) -> None:
         """Never returns: what somebody else changes of our firewall table, bridges and plugs is

@@ -24,8 +24,8 @@ from orchestrator.network.rtnetlink import Link
 from orchestrator.network.sharing import Front
 
 BRIDGE_PREFIX = "ps-"
-DEFAULT_BRIDGE = "pystack0"
-_PREFIXES = (BRIDGE_PREFIX, DEFAULT_BRIDGE, VETH_PREFIX)
+DEFAULT_BRIDGE = "ps-default"
+_PREFIXES = (BRIDGE_PREFIX, VETH_PREFIX)
 
 
 def bridge_name(network_id: str) -> str:
@@ -189,6 +189,6 @@ def _sweep(bridges: Collection[str], veths: Collection[str]) -> list[str]:
 
 
 def _is_stale(link: Link, bridges: Collection[str], veths: Collection[str]) -> bool:
-    if link.kind in ("bridge", "veth") and link.name.startswith((BRIDGE_PREFIX, DEFAULT_BRIDGE)):
+    if link.kind in ("bridge", "veth") and link.name.startswith(BRIDGE_PREFIX):
         return link.name not in bridges
     return link.kind == "veth" and link.name.startswith(VETH_PREFIX) and link.name not in veths

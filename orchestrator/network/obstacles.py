@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+OUR_BRIDGES = "ps-*"
+"""As nft writes the names of all our bridges."""
 _REFUSALS = ("drop", "reject")
 
 
@@ -28,18 +30,29 @@ def dropping_chains(listed: str, ours: str) -> list[str]:
     """The base chains at the forward hook that drop what they do not know, as "ip filter FORWARD",
     in the output of `list ruleset`; those of table `ours` are left out.
 
-    One that lets our bridges through by name is none: the host's owner has opened it.
+    One whose table speaks of our bridges by name is none: the host's owner has opened it.
     """
+    chains = list(_chains(listed))
+    opened = {c.table for c in chains if any(OUR_BRIDGES in rule for rule in c.rules)}
     return [
         f"{chain.table} {chain.name}"
-        for chain in _chains(listed)
-        if chain.hook == "forward" and chain.table != ours and _drops(chain)
+        for chain in chains
+        if chain.hook == "forward" and chain.table not in {ours, *opened} and _drops(chain)
     ]
 
 
+def remedy(chain: str) -> str:
+    """The warning about such a chain, with the commands that open it, for the user to read."""
+    where = f"nft insert rule {chain}"
+    return (
+        f"WARNING: the firewall chain {chain} drops what it does not know: containers may not reach"
+        f" the outside, nor be reached from there; let them through with `{where} iifname"
+        f" {OUR_BRIDGES} accept` and `{where} oifname {OUR_BRIDGES} accept` (lasting rules belong"
+        " into that firewall's own settings)"
+    )
+
+
 def _drops(chain: _Chain) -> bool:
-    if any("ps-*" in rule and "accept" in rule for rule in chain.rules):
-        return False
     last = chain.rules[-1].split() if chain.rules else []
     return chain.policy == "drop" or (bool(last) and _refuses(last))
 

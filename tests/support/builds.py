@@ -109,7 +109,7 @@ async def _opened(
         stack.enter_context(without_unified_hierarchy())
         # Another one of the same test may have done it.
         stack.callback(_try, "nft", "delete", "table", "inet", "pystack")
-        stack.callback(_try, "ip", "link", "delete", "pystack0")
+        stack.callback(_try, "ip", "link", "delete", "ps-default")
         database = stack.enter_context(open_database(settings.data_dir / "state.db"))
         store = ContentStore(settings.data_dir / "content")
         images = Images(database, store, settings, events.append)

@@ -99,7 +99,7 @@ async def world(place: Path) -> AsyncGenerator[World]:
 def clear() -> None:
     """Nothing, once no bridge and no table of ours is left."""
     for _, name in socket.if_nameindex():
-        if name.startswith("ps-") or name == "pystack0":
+        if name.startswith("ps-"):
             command("ip", "link", "delete", name)
     command("nft", "delete", "table", "inet", "pystack")
 

@@ -12,7 +12,7 @@ from tests.support.isolation import Isolation, descendants
 from tests.support.leaks import CGROUPS
 
 DEADLINE_S = 5.0
-DEFAULT_BRIDGE = "pystack0"
+DEFAULT_BRIDGE = "ps-default"
 
 
 def of(engine: EngineUnderTest, isolation: Isolation) -> list[str]:
@@ -32,7 +32,7 @@ def _left(engine: EngineUnderTest, isolation: Isolation) -> list[str]:
         if network["Name"] not in ("bridge", "host", "none"):
             lines.append(f"record: network {network['Name']}")
     for _, name in socket.if_nameindex():
-        if name.startswith(("ps-", "veth", "psv")) or name not in ("lo", "tap0", DEFAULT_BRIDGE):
+        if name not in ("lo", "tap0", DEFAULT_BRIDGE):
             lines.append(f"interface: {name}")
     lines += [f"process: {line}" for line in _processes(engine, isolation)]
     lines += [f"cgroup: {path}" for path in _cgroups(engine)]
