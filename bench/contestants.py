@@ -24,6 +24,8 @@ class Contestant:
 
     name = ""
     synced = ""
+    insecure: Sequence[str] = ()
+    """What pull and push must be told for a registry without TLS on this machine."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -157,13 +159,12 @@ class Docker(Contestant):
 
 class Podman(Contestant):
     name = "podman"
+    insecure = ("--tls-verify=false",)
     synced = "records: bolt or SQLite database, fsync per change"
 
     def available(self) -> str:
         if not shutil.which("podman"):
             return "not installed (apt-get install podman)"
-        if not shutil.which("podman-compose"):
-            return "has no Compose (apt-get install podman-compose)"
         return ""
 
     def command(self) -> list[str]:
@@ -171,6 +172,8 @@ class Podman(Contestant):
         return ["podman", *(f"{k}={self.directory / v}" for k, v in paths.items())]
 
     def compose(self, file: Path) -> list[str]:
+        if not shutil.which("podman-compose"):
+            raise RuntimeError("has no Compose (apt-get install podman-compose)")
         wrapper = self.directory / "podman"
         if not wrapper.exists():
             wrapper.parent.mkdir(parents=True, exist_ok=True)

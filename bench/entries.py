@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench import hub
 from bench.contestants import Contestant
 
 IMAGE = "localhost/bench/busybox:1"
@@ -40,4 +43,32 @@ def up_and_down(contestant: Contestant, directory: Path) -> Mapping[str, float]:
     return {f"up -d of {SERVICES} services": up_s, f"down of {SERVICES} services": down_s}
 
 
-ENTRIES: Mapping[str, Entry] = {"run": run_true, "up": up_and_down}
+def pull(contestant: Contestant, directory: Path) -> Mapping[str, float]:
+    """An image of four layers from a registry on this machine, none of it here before."""
+    count = directory / f"pulled-{contestant.name}"
+    number = int(count.read_text()) + 1 if count.exists() else 0
+    count.write_text(str(number))
+    reference = f"{hub.address(directory)}/{hub.NAME}:{number}"
+    os.sync()  # what others wrote is not our business
+    seconds = contestant.time([*contestant.command(), "pull", *contestant.insecure, reference])
+    return {"pull of 4 layers, cold": seconds}
+
+
+def push(contestant: Contestant, directory: Path) -> Mapping[str, float]:
+    """An image of one new layer, made here, to a registry on this machine."""
+    base = directory / "push-base.tar"
+    if not base.exists():
+        hub.push_base(base)
+    reference = f"{hub.address(directory)}/pushed/{contestant.name}:{secrets.token_hex(4)}"
+    root = base.with_name(f"push-{contestant.name}.tar")
+    hub.fresh_root(base, root)
+    contestant.load(root, reference)
+    root.unlink()
+    os.sync()
+    seconds = contestant.time([*contestant.command(), "push", *contestant.insecure, reference])
+    contestant.output(*contestant.command(), "rmi", reference)
+    return {"push of a new layer": seconds}
+
+
+WITH_REGISTRY = frozenset({"pull", "push"})
+ENTRIES: Mapping[str, Entry] = {"run": run_true, "up": up_and_down, "pull": pull, "push": push}
