@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import structlog
 from aiohttp import web
 
 from orchestrator.api.build import BuildHandlers
 from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.docker.archive import ArchiveHandlers
 from orchestrator.api.docker.attach import AttachHandlers
-from orchestrator.api.docker.commit import CommitHandlers
 from orchestrator.api.docker.build import DockerBuildHandlers
 from orchestrator.api.docker.changes import ChangeHandlers
+from orchestrator.api.docker.commit import CommitHandlers
 from orchestrator.api.docker.container_list import ContainerListHandlers
 from orchestrator.api.docker.containers import ContainerHandlers
 from orchestrator.api.docker.disk_usage import DiskUsageHandlers
@@ -37,7 +36,7 @@ from orchestrator.api.stacks.logs import StackLogHandlers
 from orchestrator.api.stacks.views import StackViewHandlers
 from orchestrator.api.stacks.wishes import WishHandlers
 from orchestrator.api.status import body_of, status_of
-from orchestrator.errors import Failed, PystackError
+from orchestrator.errors import PystackError
 
 _MAX_BODY_BYTES = 16 << 20
 _FIRST_HANDED_OVER = 3
@@ -56,14 +55,7 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:
-        structlog.get_logger().exception("request failed", path=request.path)
-        fault = Failed(
-            f"the engine met an error of its own: {type(error).__name__}: {error}",
-            code="internal-error",
-            about=request.path,
-            hint="`pystack engine logs` has the details",
-        )
-        return web.json_response(body_of(fault), status=500)
+        return web.json_response(body_of(told(error, request.path)), status=500)
 
 
 def application(parts: Parts) -> web.Application:

@@ -13,6 +13,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from orchestrator.api.status import body_of, told
+
 _encode = msgspec.json.encode
 
 # What is held of a client's bytes until they are taken, and of ours until the client takes them.
@@ -37,11 +39,19 @@ class JsonLines:
 
 @asynccontextmanager
 async def json_lines(request: web.Request) -> AsyncIterator[JsonLines]:
-    """A stream of JSON lines that answers the request; ended with the block."""
+    """A stream of JSON lines that answers the request; ended with the block.
+
+    An error of the block is its last line, `{"error": …}`: the head of the answer is out already.
+    """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     lines = JsonLines(response)
-    yield lines
+    try:
+        yield lines
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception as error:
+        await lines.send({"error": body_of(told(error, request.path))})
     if not lines.gone:
         await response.write_eof()
 

@@ -3,11 +3,11 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from orchestrator.controller.plan import Change
-from orchestrator.model.container import ContainerSpec, Resources
+from orchestrator.model.container import ContainerSpec, GrantedFile, Resources
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.state import labels
@@ -76,6 +76,8 @@ def spec_changes(before: ContainerSpec, after: ContainerSpec) -> list[Change]:
         if attribute == "resources":
             names = [n for n in _LIMITS if getattr(was, n) != getattr(now, n)]
             changes += [_shown(n, getattr(was, n), getattr(now, n)) for n in names]
+        elif attribute == "files":
+            changes += _changed_files(was, now)
         elif was != now:
             changes += _changed(attribute, was, now)
     return changes
@@ -88,6 +90,13 @@ def _changed(attribute: str, was: object, now: object) -> list[Change]:
     if attribute in _SHOWN:
         return [_shown(attribute, was, now)]
     return [Change(field=attribute)]
+
+
+def _changed_files(was: Iterable[GrantedFile], now: Iterable[GrantedFile]) -> list[Change]:
+    """The configs and secrets that differ, by their names; never a word of what is in them."""
+    before, after = {f.source: f for f in was}, {f.source: f for f in now}
+    sources = sorted(s for s in {*before, *after} if before.get(s) != after.get(s))
+    return [Change(field=source) for source in sources]
 
 
 def _shown(name: str, was: object, now: object) -> Change:

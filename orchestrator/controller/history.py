@@ -72,6 +72,8 @@ def changes_between(before: Stack | None, after: Stack) -> tuple[str, ...]:
             lines.append(f"+ service {service.name}")
         elif found := _of_service(old, service):
             lines.append(f"~ service {service.name}: {'; '.join(found)}")
+    was = {f.source: f.version for f in before.granted}
+    lines += [f"~ {f.source}" for f in after.granted if was.get(f.source, f.version) != f.version]
     for kind in ("networks", "volumes"):
         was, now = getattr(before, kind), getattr(after, kind)
         if was != now:

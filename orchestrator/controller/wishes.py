@@ -48,10 +48,13 @@ def wanted_up(stack: Stack, options: UpOptions, before: Desired | None, since: f
     base = Desired(stack=stack, since=since, only=named)
     if before is not None and before.wish == "running" and named:
         # Beside those named now, what was wanted before goes on as it was.
+        stack = _with_others(stack, before.stack, taking_part)
+        known = {s.name for s in before.stack.services}
+        wanted = ((before.only or known) & {s.name for s in stack.services}) | named
         base = replace(
             base,
             since=before.since,
-            only=before.only | named if before.only else frozenset(),
+            only=frozenset() if len(wanted) == len(stack.services) else frozenset(wanted),
             stopped=before.stopped - taking_part,
             started={**before.started, **dict.fromkeys(taking_part, since)},
             restarted=before.restarted,
@@ -68,6 +71,23 @@ def wanted_up(stack: Stack, options: UpOptions, before: Desired | None, since: f
         remove_orphans=options.remove_orphans,
         grace_s=options.grace_s,
         proven=before.proven if before is not None else {},
+    )
+
+
+def _with_others(stack: Stack, before: Stack, named: set[str]) -> Stack:
+    """The stack with the services that are not named as they were before."""
+    services = tuple(s if s.name in named else before.service(s.name) or s for s in stack.services)
+    sources = {f.source for s in services if s.name in named for f in s.container.files}
+    granted = {f.source: f for f in stack.granted}
+    granted |= {f.source: f for f in before.granted if f.source not in sources}
+    used = {f.source for s in services for f in s.container.files}
+    names = {n.name for n in stack.networks} | {v.name for v in stack.volumes}
+    return replace(
+        stack,
+        services=services,
+        granted=tuple(f for _, f in sorted(granted.items()) if f.source in used),
+        networks=(*stack.networks, *(n for n in before.networks if n.name not in names)),
+        volumes=(*stack.volumes, *(v for v in before.volumes if v.name not in names)),
     )
 
 
