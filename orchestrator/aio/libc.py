@@ -56,7 +56,7 @@ def is_tmpfs(path: str | os.PathLike[str]) -> bool:
     """Whether what is at path lies in memory.  Source: statfs(2)."""
     found = _Statfs()
     _checked(_libc().statfs(os.fsencode(path), ctypes.byref(found)), os.fspath(path))
-    return (found.f_type & 0xFFFFFFFF) == TMPFS_MAGIC
+    return bool((found.f_type & 0xFFFFFFFF) == TMPFS_MAGIC)
 
 
 @cache

@@ -35,7 +35,7 @@ from orchestrator.api.parts import Parts
 from orchestrator.api.stacks.logs import StackLogHandlers
 from orchestrator.api.stacks.views import StackViewHandlers
 from orchestrator.api.stacks.wishes import WishHandlers
-from orchestrator.api.status import body_of, status_of
+from orchestrator.api.status import body_of, status_of, told
 from orchestrator.errors import PystackError
 
 _MAX_BODY_BYTES = 16 << 20
