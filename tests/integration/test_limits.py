@@ -151,9 +151,9 @@ async def test_shares_reach_the_kernel(confined: Place) -> None:
 async def test_reading_is_slowed_down_to_the_rate(confined: Place) -> None:
     if "blkio-throttle" in missing_limits():
         pytest.skip("this kernel's cgroups do not throttle disks")
-    disk = disk_of(confined.root.stat().st_dev)
+    disk = disk_of(Path("/usr").stat().st_dev)
     limits = Resources(device_read_bps=(DeviceLimit(path=str(disk), value=512 << 10),))
-    script = "dd if=/bin/busybox of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null"
+    script = "dd if=/usr/bin/perl of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null"
     began = time.monotonic()
     async with confined.running("sh", "-c", script, mounts=LENT, resources=limits) as container:
         with anyio.fail_after(30):

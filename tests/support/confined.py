@@ -22,10 +22,10 @@ LENT = tuple(
 )
 
 
-@pytest.fixture(scope="module")
-def confined_root(isolation: Isolation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root for the containers of one module."""
-    return make_root(tmp_path_factory.mktemp("root") / "r")
+@pytest.fixture(scope="session")
+def confined_root(isolation: Isolation) -> Path:
+    """A root for containers, where nodes and set-user-ID programs count, as /tmp may not let."""
+    return make_root(isolation.work_dir / "confined")
 
 
 @pytest.fixture(params=["crun", "runc"])
