@@ -138,6 +138,11 @@ def _settings(info: Info) -> Iterator[str]:
     if registries.get("Mirrors"):
         yield "Registry Mirrors:"
         yield from (f" {mirror}" for mirror in registries["Mirrors"])
+    if info.get("DefaultAddressPools"):
+        yield "Default Address Pools:"
+        yield from (
+            f"  Base: {pool['Base']}, Size: {pool['Size']}" for pool in info["DefaultAddressPools"]
+        )
     yield f"Live Restore Enabled: {str(bool(info.get('LiveRestoreEnabled'))).lower()}"
 
 

@@ -15,7 +15,7 @@ from anyio import to_thread
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.limit_checks import check_limits, limit_warnings
 from orchestrator.engine.networks import Networks
-from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.model.container import Resources, RestartPolicy
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
@@ -133,6 +133,39 @@ class Adjustments:
         self._records.tell("rename", container, {"oldName": f"/{old}"})
         return container
 
+    async def unlink(self, path: str) -> None:
+        """Nothing, once a container has a link to another one no more: `/web/db` is the one that
+        web knows as db.
+
+        Raises: NotFound: no such container or link.
+        """
+        name, _, alias = path.strip("/").partition("/")
+        container = self._records.get(name)
+        async with self._records.lock(container.id):
+            container = self._records.get(container.id)
+            left = replace(
+                container,
+                spec=replace(
+                    container.spec,
+                    attachments=tuple(
+                        replace(a, links=_without(a.links, alias))
+                        for a in container.spec.attachments
+                    ),
+                ),
+                endpoints=tuple(
+                    replace(e, links=_without(e.links, alias)) for e in container.endpoints
+                ),
+            )
+            if left == container:
+                raise NotFound(
+                    f"container {container.name} has no link {alias}",
+                    code="no-such-link",
+                    about=path,
+                    hint="write it as /NAME/ALIAS; `pystack inspect` shows the links",
+                )
+            self._networks.renamed(self._records.put(left))
+        self._records.changes.ring()
+
     # -- limits and policy -----------------------------------------------------------------
 
     async def update(self, reference: str, update: Update) -> list[str]:
@@ -199,6 +232,10 @@ def updated(limits: Resources, update: Update) -> Resources:
     if said.get("pids_limit", 0) == -1:
         said["pids_limit"] = 0
     return replace(limits, **said)  # type: ignore[arg-type]
+
+
+def _without(links: tuple[str, ...], alias: str) -> tuple[str, ...]:
+    return tuple(link for link in links if link.rpartition(":")[2] != alias)
 
 
 def _exclusive(wanted: str, present: str) -> InvalidInput:

@@ -171,7 +171,7 @@ class Containers:
                 hint=f"stop it first (`pystack stop {container.name}`), or remove with -f",
             )
         async with self._records.lock(container.id):
-            if self._records.get(container.id) is None:
+            if self._records.find(container.id) is None:
                 return
             with anyio.CancelScope(shield=True):
                 await self._remove(container.id, volumes=volumes)
@@ -239,9 +239,15 @@ class Containers:
         self._records.tell("start", container)
         return container
 
-    async def stop(self, reference: str, grace_s: float | None = None) -> None:
-        """Nothing, once the container has ended: asked by its stop signal, then killed after
-        `grace_s` seconds (its own grace where None; for ever where negative)."""
+    async def stop(
+        self, reference: str, grace_s: float | None = None, signal_name: str = ""
+    ) -> None:
+        """Nothing, once the container has ended: asked by its stop signal or the one given, then
+        killed after `grace_s` seconds (its own grace where None; never where negative).
+
+        Raises: NotFound; InvalidInput: no such signal.
+        """
+        number = parse_signal(signal_name) if signal_name else 0
         container = self._records.change(self.get(reference).id, stopped_by_user=True)
         identifier = container.id
         if not container.running:
@@ -250,7 +256,7 @@ class Containers:
                 self._records.change(identifier, status="exited")
             return
         wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
-        await self._signal(container, self._stop_signal(container))
+        await self._signal(container, number or self._stop_signal(container))
         with anyio.move_on_after(None if wait_s < 0 else wait_s):
             await self.wait(identifier)
         if (now := self._records.find(identifier)) is not None and now.running:
@@ -259,10 +265,12 @@ class Containers:
         if (now := self._records.find(identifier)) is not None:
             self._records.tell("stop", now)
 
-    async def restart(self, reference: str, grace_s: float | None = None) -> None:
-        """Nothing, once the container was stopped and runs again."""
+    async def restart(
+        self, reference: str, grace_s: float | None = None, signal_name: str = ""
+    ) -> None:
+        """Nothing, once the container was stopped and runs again.  Raises: as stop and start."""
         identifier = self.get(reference).id
-        await self.stop(identifier, grace_s)
+        await self.stop(identifier, grace_s, signal_name)
         self._records.tell("restart", await self.start(identifier))
 
     async def rename(self, reference: str, name: str) -> None:

@@ -22,6 +22,11 @@ def timestamp(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}000Z"
 
 
+def date(seconds: float) -> str:
+    """RFC 3339 in UTC with whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def moment_of(text: str, now: float) -> float:
     """The Unix time that a text means: seconds (`1700000000.5`), a date, or a span before `now`.
 
@@ -34,8 +39,8 @@ def moment_of(text: str, now: float) -> float:
         if not text[:4].isdigit() or "-" not in text:
             return now - parse_duration(text)
         return datetime.fromisoformat(text).astimezone().timestamp()
-    except InvalidInput as error:
-        raise ValueError(text) from error
+    except (InvalidInput, ValueError) as error:
+        raise ValueError(f"{text!r} is not a time") from error
 
 
 def ago(seconds: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.errors import InvalidInput
 from orchestrator.model.observed import Volume
-from orchestrator.wire.times import timestamp
+from orchestrator.wire.times import date
 
 _ANONYMOUS = "com.docker.volume.anonymous"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 def volume_summary(volume: Volume) -> dict[str, Any]:
     """An entry of GET /volumes."""
     return {
-        "CreatedAt": timestamp(volume.created_at),
+        "CreatedAt": date(volume.created_at),
         "Driver": volume.driver,
         "Labels": labels_of(volume) or None,
         "Mountpoint": volume.mountpoint,

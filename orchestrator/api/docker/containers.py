@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -112,11 +113,11 @@ class ContainerHandlers:
         container = self._get(request)
         if not container.running and container.state.status != "restarting":
             return web.Response(status=304)
-        await self._containers.stop(container.id, grace(request))
+        await self._containers.stop(container.id, grace(request), _signal(request))
         return web.Response(status=204)
 
     async def restart(self, request: web.Request) -> web.Response:
-        await self._containers.restart(self._get(request).id, grace(request))
+        await self._containers.restart(self._get(request).id, grace(request), _signal(request))
         return web.Response(status=204)
 
     async def kill(self, request: web.Request) -> web.Response:
@@ -135,7 +136,14 @@ class ContainerHandlers:
         return response
 
     async def remove(self, request: web.Request) -> web.Response:
+        if flag(request, "link"):
+            await self._containers.adjust.unlink(unquote(request.match_info["id"]))
+            return web.Response(status=204)
         await self._containers.remove(
             self._get(request).id, force=flag(request, "force"), volumes=flag(request, "v")
         )
         return web.Response(status=204)
+
+
+def _signal(request: web.Request) -> str:
+    return request.query.get("signal") or ""

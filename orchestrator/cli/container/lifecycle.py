@@ -12,11 +12,11 @@ from orchestrator.cli.container.attach import attach_arguments, attach_to
 from orchestrator.cli.container.attached import Wishes, described, run_attached
 from orchestrator.cli.container.services import or_service
 from orchestrator.cli.options import UsageError
-from orchestrator.cli.outcome import each
+from orchestrator.cli.outcome import each, tell
 from orchestrator.cli.session import Session
 from orchestrator.cli.together import together
 from orchestrator.client.engine import quote
-from orchestrator.errors import InvalidInput, PystackError
+from orchestrator.errors import InvalidInput, NotFound, PystackError
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +31,17 @@ def _grace_arguments(parser: argparse.ArgumentParser) -> None:
         "-t",
         "--time",
         "--timeout",
-        type=seconds,
+        type=_grace,
         default=None,
         metavar="SECONDS",
-        help="how long it may take to stop (default: as it says)",
+        help="how long it may take to stop; -1 for ever (default: as it says)",
     )
+    parser.add_argument("-s", "--signal", default="", metavar="SIGNAL", help="how to ask it to end")
     _some(parser)
+
+
+def _grace(text: str) -> float:
+    return -1.0 if text == "-1" else seconds(text)
 
 
 def _kill_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +52,7 @@ def _kill_arguments(parser: argparse.ArgumentParser) -> None:
 def _rm_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="kill it if it runs")
     parser.add_argument("-v", "--volumes", action="store_true", help="its anonymous volumes too")
+    parser.add_argument("-l", "--link", action="store_true", help="the link /NAME/ALIAS, not it")
     _one_or_more(parser)
 
 
@@ -89,19 +95,17 @@ def _start_attached(session: Session, args: argparse.Namespace) -> int:
 
 
 def _stop(session: Session, args: argparse.Namespace) -> int:
-    return _changed(
-        session, args, "stop", lambda name: _post(session, name, "stop", t=args.time), args.time
-    )
+    def stop(name: str) -> None:
+        _post(session, name, "stop", t=args.time, signal=args.signal)
+
+    return _changed(session, args, "stop", stop, args.time)
 
 
 def _restart(session: Session, args: argparse.Namespace) -> int:
-    return _changed(
-        session,
-        args,
-        "restart",
-        lambda name: _post(session, name, "restart", t=args.time),
-        args.time,
-    )
+    def restart(name: str) -> None:
+        _post(session, name, "restart", t=args.time, signal=args.signal)
+
+    return _changed(session, args, "restart", restart, args.time)
 
 
 def _changed(
@@ -117,10 +121,10 @@ def _changed(
     """
     if not args.containers:
         raise UsageError(f"container {verb} needs a container")
-    outcomes = dict(zip(args.containers, together(do, args.containers), strict=True))
+    outcomes = iter(together(do, args.containers))
 
     def finish(name: str) -> None:
-        outcome = outcomes[name]
+        outcome = next(outcomes)
         if isinstance(outcome, PystackError):
             or_service(session, name, outcome, verb, grace_s)
         elif isinstance(outcome, Exception):
@@ -141,11 +145,21 @@ def _kill(session: Session, args: argparse.Namespace) -> int:
 
 def _rm(session: Session, args: argparse.Namespace) -> int:
     def remove(name: str) -> None:
-        path = f"/containers/{quote(name)}"
-        session.engine.delete(path, force=args.force, v=args.volumes)
-        session.say(name)
+        path = f"/containers/{quote(name.strip('/'))}"
+        session.engine.delete(path, force=args.force, v=args.volumes, link=args.link)
 
-    return each(session, args.containers, remove)
+    outcomes = iter(together(remove, args.containers))
+
+    def finish(name: str) -> None:
+        outcome = next(outcomes)
+        if isinstance(outcome, NotFound) and args.force:
+            tell(session, outcome)  # as it was to be
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            session.say(name)
+
+    return each(session, args.containers, finish)
 
 
 def _wait(session: Session, args: argparse.Namespace) -> int:
