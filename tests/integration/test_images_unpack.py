@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.aio import libc
 from orchestrator.errors import Failed
@@ -555,3 +557,55 @@ def test_attributes_of_overlayfs_in_the_users_name_are_left_out(store: ContentSt
     forged = {"SCHILY.xattr.user.overlay.opaque": "y", "SCHILY.xattr.user.kept": "y"}
     tar.directory("d", pax_headers=forged)
     assert os.listxattr(unpack(store, tar.bytes()).directory / "d") == ["user.kept"]
+
+
+PARTS = st.sampled_from(["a", "b", "..", ".", "etc", "tmp", "usr", "link", ".wh.a", ".wh..wh..opq"])
+PATHS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "/", "./", "../../../"]),
+        st.lists(PARTS, min_size=1, max_size=5).map("/".join),
+    ),
+)
+KINDS = st.sampled_from([
+    tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE,
+    tarfile.FIFOTYPE,
+])  # fmt: skip
+MEMBERS = st.lists(st.tuples(KINDS, PATHS, PATHS), min_size=1, max_size=8)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    members=MEMBERS, noise=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1)), max_size=2)
+)
+def test_no_layer_whatever_reaches_out_or_fails_without_words(
+    isolation: Isolation,
+    members: list[tuple[bytes, str, str]],
+    noise: list[tuple[float, bytes]],
+) -> None:
+    place = isolation.work_dir / "any-layer"
+    store = ContentStore(place / "content")
+    canary = place / "canary"
+    canary.write_text("sings")
+    tar = Tar()
+    for kind, name, target in members:
+        # Links lead to the canary now and then.
+        leads_to = str(canary) if target.endswith("tmp") else target
+        tar.add(name, type=kind, linkname=leads_to, devmajor=1, devminor=3)
+    data = bytearray(tar.bytes())
+    for where, piece in noise:
+        at = int(where * (len(data) - 1))
+        data[at : at + len(piece)] = piece
+    before = sorted(path.name for path in (store.root).iterdir())
+    with contextlib.suppress(Failed):
+        unpacked = unpack(store, bytes(data))
+        try:
+            settle_tree(unpacked.directory, [], Settling(unpacked.implicit, unpacked.links))
+            diff_of(unpacked.directory)
+        finally:
+            store.discard(unpacked.directory)
+    assert canary.read_text() == "sings"
+    assert canary.stat().st_nlink == 1
+    assert list((store.root / "tmp").iterdir()) == []
+    assert sorted(path.name for path in store.root.iterdir()) == before
+    assert os.listxattr(store.root / "tmp") == []
