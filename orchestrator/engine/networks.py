@@ -278,8 +278,17 @@ class Networks:
             self.tell_endpoint("connect", container, endpoint)
 
     async def publish(self, container: Container) -> None:
-        """As `Publishing.publish`."""
-        await self.publishing.publish(container)
+        """As `Publishing.publish`; of ports that were left open another one is chosen, and
+        recorded, where somebody took the first meanwhile."""
+        try:
+            await self.publishing.publish(container)
+        except Conflict as error:
+            again = self.publishing.chosen_again(container)
+            if error.code != "port-in-use" or again == container.ports:
+                raise
+            await self.publishing.publish(replace(container, ports=again))
+            if (record := self._containers.get(container.id)) is not None:
+                self._containers.put(replace(record, ports=again))
 
     async def withdraw(self, container: Container) -> None:
         """Nothing, once the container's ports and names are served no more; to be repeated

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.errors import Conflict, InvalidInput
+from orchestrator.errors import Conflict, InvalidInput, PystackError
 from orchestrator.model.container import PortBinding
 from orchestrator.model.observed import Container
 from orchestrator.network import ports, sharing
@@ -76,6 +76,29 @@ class Publishing:
                 own = replace(own, host_port=ports.free_port(own, avoid), host_port_last=0)
             chosen.append(own)
         return tuple(chosen)
+
+    def chosen_again(self, container: Container) -> tuple[PortBinding, ...]:
+        """The container's ports, with another host port for each whose place is taken and which
+        the container left open.  Raises: Conflict: no port is free."""
+        return tuple(self._kept_or_anew(container, binding) for binding in container.ports)
+
+    def _kept_or_anew(self, container: Container, binding: PortBinding) -> PortBinding:
+        wish = next((w for w in container.spec.ports if _leaves_open(w, binding)), None)
+        if container.spec.publish_all and wish is None:
+            wish = replace(binding, host_port=0)
+        if wish is None or self._is_free(binding):
+            return binding
+        return self.choose_ports(container, [replace(wish, host_ip=binding.host_ip)])[0]
+
+    def _is_free(self, binding: PortBinding) -> bool:
+        if self._publisher.holds(binding):
+            return False
+        try:
+            for one in ports.hold(binding):
+                one.close()
+        except PystackError:
+            return False
+        return True
 
     def check(self, container: Container) -> None:
         """Nothing, when no other container that runs publishes one of these ports and no other
@@ -188,6 +211,12 @@ def without(container: Container, gone: Sequence[PortBinding]) -> tuple[PortBind
                 hint=f"`pystack port {container.name}` lists what it publishes",
             )
     return tuple(kept)
+
+
+def _leaves_open(wish: PortBinding, binding: PortBinding) -> bool:
+    """Whether the binding came from a wish that left the host port open."""
+    same = (wish.container_port, wish.protocol) == (binding.container_port, binding.protocol)
+    return same and (not wish.host_port or wish.host_port_last > wish.host_port)
 
 
 def _matches(binding: PortBinding, wish: PortBinding) -> bool:

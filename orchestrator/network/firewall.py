@@ -22,6 +22,7 @@ from orchestrator.network.notices import foreign_changes
 from orchestrator.network.ruleset import Content
 from orchestrator.network.sharing import Backend, Front
 
+_EMPTY_CHAIN_LINES = 4
 Behind = Mapping[Front, Sequence[Backend]]
 
 
@@ -79,7 +80,7 @@ class Firewall:
                 await to_thread.run_sync(self._change, ruleset.publish_text(changes))
 
     async def leave(self) -> None:
-        """Nothing, once our table is gone."""
+        """Nothing, once our table is gone; where the owner's chain has rules, all but that is."""
         await to_thread.run_sync(self._leave)
 
     async def obstacles(self) -> list[str]:
@@ -112,7 +113,11 @@ class Firewall:
 
     def _leave(self) -> None:
         with suppress(NftablesError):
-            self._nftables.run(f"delete table {ruleset.TABLE}\n")
+            owners = self._nftables.run(f"list chain {ruleset.TABLE} user")
+            text = f"delete table {ruleset.TABLE}\n"
+            if len(owners.splitlines()) > _EMPTY_CHAIN_LINES:
+                text += f"add table {ruleset.TABLE}\n{owners}"
+            self._nftables.run(text)
 
     def _replace(self) -> None:
         self._forwarding.switch_on(4)

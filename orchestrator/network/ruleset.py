@@ -86,8 +86,16 @@ _RULES = (
     ("forward", "oifname @internal drop"),
     ("forward", "ct status dnat accept"),
     ("forward", "oifname @bridges drop"),
-    # Where it was us who made a router of this host, it is one for containers only.
     ("forward", "iifname @apart oifname @apart drop"),
+)
+# Where it was us who made a router of this host, it is one for containers only: besides nothing
+# going between the interfaces that it had then, nothing goes between network cards that came
+# later. They are the interfaces of no kind, which a match about the kind passes over; those of a
+# kind (bridges, tunnels) are made by programs that know what they forward.
+_CARDS_APART = (
+    ("forward", 'meta iifkind != "none-such" accept'),
+    ("forward", 'meta oifkind != "none-such" accept'),
+    ("forward", "drop"),
 )
 Change = tuple[Front, Sequence[Backend], Sequence[Backend]]
 """A front with who was behind it and who is to be."""
@@ -118,12 +126,14 @@ def table_text(content: Content, stale: Iterable[str] = ()) -> str:
     lines += [f"flush map {TABLE} {name}" for name in _MAPS]
     lines += [f"flush set {TABLE} {name}" for name in _SETS]
     lines += [f"flush chain {TABLE} {name}\ndelete chain {TABLE} {name}" for name in stale]
-    lines += [f"add rule {TABLE} {chain} {rule}" for chain, rule in _RULES]
+    apart = list(content.apart)
+    rules = (*_RULES, *(_CARDS_APART if apart else ()))
+    lines += [f"add rule {TABLE} {chain} {rule}" for chain, rule in rules]
     elements: dict[str, list[str]] = {}
     for network in content.networks:
         for name, element in _network_elements(network):
             elements.setdefault(name, []).append(element)
-    for interface in content.apart:
+    for interface in apart:
         elements.setdefault("apart", []).append(f'"{interface}"')
     for front, behind in content.published.items():
         chain, found = _port(front, behind)

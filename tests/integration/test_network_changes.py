@@ -205,3 +205,22 @@ async def test_a_port_in_use_is_known_before_anything_starts(tmp_path: Path) -> 
             w.networks.publishing.check(web)
         assert caught.value.code == "port-in-use"
         assert "in use by process" in caught.value.message
+
+
+async def test_an_open_port_that_somebody_took_meanwhile_is_chosen_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        fixed = PortBinding(container_port=81, host_port=8081)
+        spec = published(PortBinding(container_port=80), fixed)
+        web, machine = await w.container("web", "app", spec=spec)
+        first = web.ports[0].host_port
+        await w.stop(web)
+        with socket.create_server(("0.0.0.0", first)):
+            await w.networks.publish(w.now(web))
+            second, unchanged = w.now(web).ports
+            assert second.host_port not in (0, first)
+            assert unchanged == fixed
+        await w.networks.withdraw(w.now(web))
+        with socket.create_server(("0.0.0.0", 8081)), pytest.raises(Conflict, match="8081"):
+            await w.networks.publish(w.now(web))
+        assert machine

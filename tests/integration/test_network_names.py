@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -53,6 +54,87 @@ async def test_every_running_container_of_an_alias_takes_its_turn(tmp_path: Path
         assert all(set(answer) == addresses for answer in answers)
         await w.stop(webs[1])
         assert set((await ask(client, "web"))[1]) == addresses - {webs[1].endpoints[0].ipv4}
+
+
+async def test_a_shared_name_gives_healthy_replicas_only_while_there_is_one(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        wish = Attachment(network="app", aliases=("web",))
+        one, two = [(await w.container(f"web-{n}", wish))[0] for n in range(2)]
+        _, client = await w.container("client", "app")
+        addresses = [c.endpoints[0].ipv4 for c in (one, two)]
+
+        async def found(*healths: str) -> list[str]:
+            for container, health in zip((one, two), healths, strict=True):
+                state = replace(w.now(container).state, health=health)  # type: ignore[arg-type]
+                w.networks.observe(replace(w.now(container), state=state))
+            return sorted((await ask(client, "web"))[1])
+
+        assert await found("healthy", "unhealthy") == addresses[:1]
+        assert await found("starting", "healthy") == addresses[1:]
+        assert await found("starting", "unhealthy") == addresses[:1]
+        assert await found("unhealthy", "unhealthy") == addresses
+        assert (await ask(client, "web-0"))[1] == addresses[:1], "its own name is always its own"
+        await w.connections.drain(two.id)
+        assert await found("healthy", "healthy") == addresses[:1]
+
+
+async def test_links_are_names_for_one_container_alone(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        await w.container("db", "app")
+        _, linked = await w.container("linked", Attachment(network="app", links=("db:sql",)))
+        _, other = await w.container("other", "app")
+        assert await ask(linked, "sql") == (dnswire.NOERROR, ["10.210.0.2"])
+        assert (await ask(other, "sql"))[1] == []
+
+
+async def test_links_on_the_default_network_are_lines_of_the_hosts_file(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        db, _ = await w.container("db")
+        wish = Attachment(network="bridge", links=("db:sql",))
+        web, _ = await w.container("web", wish)
+        line = f"{db.endpoints[0].ipv4}\tsql db\n"
+        assert line in (w.files(web) / "hosts").read_text()
+        await w.stop(db)
+        await becomes(lambda: line not in (w.files(web) / "hosts").read_text())
+
+
+async def test_who_asks_with_edns_is_answered_with_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        wish = Attachment(network="app", aliases=("web",))
+        for n in range(40):
+            await w.container(f"web-{n}", wish)
+        _, client = await w.container("client", "app")
+        plain = query("web")
+        cut = await to_thread.run_sync(over_udp, client, plain)
+        assert dnswire.is_truncated(cut)
+        assert len(cut) <= 512
+        edns = plain[:10] + b"\0\1" + plain[12:] + b"\0\0\x29\x10\0\0\0\0\0\0\0"
+        whole = await to_thread.run_sync(over_udp, client, edns)
+        assert not dnswire.is_truncated(whole)
+        assert int.from_bytes(whole[6:8], "big") == 40
+        assert whole.endswith(b"\0\0\x29\x10\0\0\0\0\0\0\0")
+        assert len((await ask(client, "web", how=over_tcp))[1]) == 40
+
+
+async def test_a_containers_own_search_domains_and_options_are_in_its_resolv_conf(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        spec = ContainerSpec(
+            image="i", dns=("192.0.2.9",), dns_search=("a.example", "b.example"),
+            dns_opt=("ndots:3", "timeout:1"),
+        )  # fmt: skip
+        named, _ = await w.container("named", "app", spec=spec)
+        plain, _ = await w.container("plain", spec=spec)
+        tail = "search a.example b.example\noptions ndots:3 timeout:1\n"
+        assert (w.files(named) / "resolv.conf").read_text() == f"nameserver 127.0.0.11\n{tail}"
+        assert (w.files(plain) / "resolv.conf").read_text() == f"nameserver 192.0.2.9\n{tail}"
 
 
 async def test_a_stopped_containers_name_has_no_address_and_nobody_else_is_asked(

@@ -78,6 +78,22 @@ async def test_rules_of_the_owners_chain_are_no_damage(tmp_path: Path) -> None:
             end()
 
 
+async def test_the_owners_rules_stay_when_everything_else_of_ours_goes(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        command("nft", "add", "rule", "inet", "pystack", "user", "ip saddr 192.0.2.7 drop")
+        await w.networks.leave()
+        left = command("nft", "list", "table", "inet", "pystack")
+        assert "192.0.2.7" in left
+        assert "hook" not in left
+        await w.networks.restore([])
+        assert "192.0.2.7" in command("nft", "list", "chain", "inet", "pystack", "user")
+        command("nft", "flush", "chain", "inet", "pystack", "user")
+        await w.networks.leave()
+        assert "inet pystack" not in command("nft", "list", "tables")
+        await w.networks.restore([])
+
+
 async def test_a_removed_bridge_is_made_again_with_everybody_on_it(tmp_path: Path) -> None:
     async with watched(tmp_path) as w:
         network = await w.networks.create("app", ipv6=True)
