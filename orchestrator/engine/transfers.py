@@ -143,7 +143,9 @@ class Transfers:
         pushed: list[Pushed] = []
         async with self._images.holding():
             for one in wanted:
-                image = self._images.get(str(one))
+                image = self._images.find(str(one))
+                if image is None:
+                    raise _not_here(one.familiar)
                 done = await push_image(
                     image,
                     one,
@@ -198,12 +200,7 @@ class Transfers:
         tags = [parse_reference(tag) for image in self._images.all() for tag in image.tags]
         found = sorted((one for one in tags if one.name == reference.name), key=str)
         if not found:
-            raise NotFound(
-                f"no image of {reference.with_tag('').familiar} here",
-                code="no-such-image",
-                about=reference.name,
-                hint="`pystack images` lists what is here",
-            )
+            raise _not_here(reference.with_tag("").familiar)
         return found
 
     def _sources(self, target: Reference) -> Sources:
@@ -226,3 +223,12 @@ class Transfers:
         self._emit(
             Event(type="image", action="push", id=image.id, time=time.time(), attributes=attributes)
         )
+
+
+def _not_here(name: str) -> NotFound:
+    return NotFound(
+        f"cannot push {name}: there is no image of that name here",
+        code="no-such-image",
+        about=name,
+        hint="`pystack images` lists what is here; `pystack tag` gives an image a name",
+    )

@@ -66,4 +66,4 @@ def _push(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"push": Command(_arguments, _push)}
+COMMANDS = {"push": Command(_arguments, _push, names="image")}
