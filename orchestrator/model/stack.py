@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.model.container import ContainerSpec, Hook, Ulimit
+from orchestrator.model.observed import Subnet
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]
@@ -158,6 +159,10 @@ class StackNetwork:
     ipv6: bool = False
     ipv6_subnet: str = ""
     ipv6_gateway: str = ""
+    ipv6_range: str = ""
+    more_subnets: tuple[Subnet, ...] = ()
+    aux_addresses: Mapping[str, str] = field(default_factory=dict)
+    attachable: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
