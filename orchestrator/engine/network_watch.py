@@ -3,6 +3,9 @@ bridges, addresses, interfaces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import anyio
 import structlog
 
@@ -33,6 +36,7 @@ class NetworkWatch:
         self._driver = driver
         self._firewall = firewall
         self._wiring = wiring
+        self._going: set[str] = set()
 
     async def run(self) -> None:
         """Never returns."""
@@ -62,12 +66,26 @@ class NetworkWatch:
         log = structlog.get_logger()
         bridged = [n for n in self._networks if n.driver == "bridge"]
         for network in await self._driver.damaged(bridged):
-            if self._networks.get(network.id) is not None:
+            if self._is_to_stay(network):
                 log.warning("a bridge was changed; it is put back", network=network.name)
                 await self._driver.ensure(network)
+                if not self._is_to_stay(network):
+                    await self._driver.remove(network)
         for container in list(self._wiring.live.values()):
             if await self._wiring.mend(container, self._pid_of(container)):
                 log.warning("a lost interface is made again", container=container.name)
+
+    @contextmanager
+    def left_alone(self, network: Network) -> Iterator[None]:
+        """While the block lasts, nothing of the network is put back: it is being removed."""
+        self._going.add(network.id)
+        try:
+            yield
+        finally:
+            self._going.discard(network.id)
+
+    def _is_to_stay(self, network: Network) -> bool:
+        return network.id not in self._going and self._networks.get(network.id) is not None
 
     def _pid_of(self, container: Container) -> int:
         record = self._containers.get(container.id)

@@ -207,9 +207,10 @@ class Networks:
                 about=network.name,
                 hint="remove these containers, or `pystack network disconnect` them, first",
             )
-        await self._firewall.remove_network(network)
-        await self._driver.remove(network)
-        self._records.delete(network.id)
+        with self._watch.left_alone(network):
+            await self._firewall.remove_network(network)
+            await self._driver.remove(network)
+            self._records.delete(network.id)
         self.tell(network, "destroy")
 
     async def prune(self, wanted: Callable[[Network], bool]) -> Sequence[str]:

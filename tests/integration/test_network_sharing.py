@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +21,10 @@ from tests.support.waiting import wait_until
 PORT = PortBinding(container_port=80, host_port=8080)
 
 
-@pytest.fixture
-def servers() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-async def replica(w: World, servers: ExitStack, name: str) -> Container:
+async def replica(w: World, name: str) -> Container:
     """A container of the group that says its name to whoever connects."""
     container, machine = await w.container(name, "app", spec=published(PORT, group="web"))
-    servers.callback(replies(machine, 80, name.encode()))
+    w.stack.callback(replies(machine, 80, name.encode()))
     return container
 
 
@@ -42,22 +34,22 @@ def answers(times: int, machine: Netns | None = None) -> Counter[str]:
 
 
 async def test_connections_are_dealt_out_evenly_from_the_host_and_from_outside(
-    tmp_path: Path, servers: ExitStack
+    tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
         for name in ("a", "b", "c"):
-            await replica(w, servers, name)
+            await replica(w, name)
         assert answers(9) == {"a": 3, "b": 3, "c": 3}
         with outside_machine() as outside:
             assert answers(6, outside) == {"a": 2, "b": 2, "c": 2}
 
 
-async def test_weights_say_who_gets_how_much(tmp_path: Path, servers: ExitStack) -> None:
+async def test_weights_say_who_gets_how_much(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a = await replica(w, servers, "a")
-        await replica(w, servers, "b")
+        a = await replica(w, "a")
+        await replica(w, "b")
         assert (await w.connections.set_weight(a.id, 3)).traffic.weight == 3
         assert answers(8) == {"a": 6, "b": 2}
         await w.connections.set_weight(a.id, 0)
@@ -65,7 +57,7 @@ async def test_weights_say_who_gets_how_much(tmp_path: Path, servers: ExitStack)
 
 
 async def test_a_drained_container_keeps_its_connections_and_gets_no_new_ones(
-    tmp_path: Path, servers: ExitStack
+    tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
@@ -75,7 +67,7 @@ async def test_a_drained_container_keeps_its_connections_and_gets_no_new_ones(
             with outside.connect("198.51.100.1", 8080) as client:
                 accepted, _ = server.accept()
                 with accepted:
-                    await replica(w, servers, "new")
+                    await replica(w, "new")
                     assert (await w.connections.drain(old.id)).traffic.drained
                     assert answers(4) == {"new": 4}
                     assert await w.connections.count(old.id) == 1
@@ -87,25 +79,21 @@ async def test_a_drained_container_keeps_its_connections_and_gets_no_new_ones(
         assert answers(2) == {"new": 2}
 
 
-async def test_the_last_one_that_is_drained_leaves_a_closed_port(
-    tmp_path: Path, servers: ExitStack
-) -> None:
+async def test_the_last_one_that_is_drained_leaves_a_closed_port(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a = await replica(w, servers, "a")
+        a = await replica(w, "a")
         await w.connections.drain(a.id)
         assert answer("127.0.0.1", 8080) == ""
         await w.connections.undrain(a.id)
         assert answer("127.0.0.1", 8080) == "a"
 
 
-async def test_a_replica_that_is_not_healthy_gets_no_new_connections(
-    tmp_path: Path, servers: ExitStack
-) -> None:
+async def test_a_replica_that_is_not_healthy_gets_no_new_connections(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a = await replica(w, servers, "a")
-        await replica(w, servers, "b")
+        a = await replica(w, "a")
+        await replica(w, "b")
 
         async def becomes(health: str, expected: dict[str, int]) -> None:
             state = replace(w.now(a).state, health=health)  # type: ignore[arg-type]
@@ -119,10 +107,10 @@ async def test_a_replica_that_is_not_healthy_gets_no_new_connections(
         await becomes("healthy", {"a": 2, "b": 2})
 
 
-async def test_only_replicas_of_one_service_share(tmp_path: Path, servers: ExitStack) -> None:
+async def test_only_replicas_of_one_service_share(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        await replica(w, servers, "a")
+        await replica(w, "a")
         for spec in (published(PORT, group="other"), published(PORT)):
             with pytest.raises(Conflict, match="in use by container a"):
                 await w.container("b", "app", spec=spec)
@@ -132,10 +120,10 @@ async def test_only_replicas_of_one_service_share(tmp_path: Path, servers: ExitS
         assert answer("127.0.0.1", 8080) == "a"
 
 
-async def test_weights_and_drains_outlive_the_engine(tmp_path: Path, servers: ExitStack) -> None:
+async def test_weights_and_drains_outlive_the_engine(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a, b, c = [await replica(w, servers, name) for name in "abc"]
+        a, b, c = [await replica(w, name) for name in "abc"]
         await w.connections.set_weight(b.id, 2)
         await w.connections.drain(c.id)
         before = command("nft", "list", "table", "inet", "pystack")
@@ -149,12 +137,10 @@ async def test_weights_and_drains_outlive_the_engine(tmp_path: Path, servers: Ex
                 socket.create_server(("0.0.0.0", 8080))
 
 
-async def test_what_is_left_of_a_shared_port_goes_with_the_last_container(
-    tmp_path: Path, servers: ExitStack
-) -> None:
+async def test_what_is_left_of_a_shared_port_goes_with_the_last_container(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a, b = [await replica(w, servers, name) for name in "ab"]
+        a, b = [await replica(w, name) for name in "ab"]
         await w.stop(a)
         assert answers(2) == {"b": 2}
         assert "to_tcp4_8080" not in command("nft", "list", "table", "inet", "pystack")
@@ -164,12 +150,10 @@ async def test_what_is_left_of_a_shared_port_goes_with_the_last_container(
         w.networks.publishing.check(b)
 
 
-async def test_ipv6_clients_are_relayed_to_all_replicas_too(
-    tmp_path: Path, servers: ExitStack
-) -> None:
+async def test_ipv6_clients_are_relayed_to_all_replicas_too(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")
-        a, _ = [await replica(w, servers, name) for name in "ab"]
+        a, _ = [await replica(w, name) for name in "ab"]
         found = Counter([await anyio.to_thread.run_sync(answer, "::1", 8080) for _ in range(4)])
         assert found == {"a": 2, "b": 2}
         await w.connections.drain(a.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.observed import Endpoint
@@ -52,6 +52,7 @@ def test_peers_have_the_names_that_are_theirs_alone() -> None:
     assert directory.peers("b") == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.sampled_from("ab")), max_size=40))
 def test_what_was_removed_leaves_nothing(steps: list[tuple[int, bool, str]]) -> None:
     directory = Directory()

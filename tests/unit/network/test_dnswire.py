@@ -6,7 +6,7 @@ import contextlib
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.network import dnswire
@@ -24,6 +24,7 @@ def query(name: str, kind: int = dnswire.A, *, edns: int = 0, identifier: int = 
     return head + dnswire.name_data(name) + struct.pack("!HH", kind, 1) + extra
 
 
+@settings(deadline=None)
 @given(LABELS, st.integers(0, 65535), st.sampled_from([0, 1232, 4096]))
 def test_a_question_is_read_as_it_was_written(
     labels: list[str], identifier: int, edns: int
@@ -34,6 +35,7 @@ def test_a_question_is_read_as_it_was_written(
     assert found.room == (edns or 512)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_no_bytes_break_the_reading(packet: bytes) -> None:
     with contextlib.suppress(dnswire.MalformedError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Conflict, InvalidInput
@@ -24,6 +24,7 @@ def subnets(low: int = 16, high: int = 30) -> st.SearchStrategy[Net4]:
     )
 
 
+@settings(deadline=None)
 @given(subnet=subnets(24), wishes=st.integers(1, 300))
 def test_no_address_is_given_twice_until_all_are_gone(subnet: Net4, wishes: int) -> None:
     gateway = ipam.choose_gateway(subnet)
@@ -42,6 +43,7 @@ def test_no_address_is_given_twice_until_all_are_gone(subnet: Net4, wishes: int)
         assert caught.value.hint
 
 
+@settings(deadline=None)
 @given(
     subnet=subnets(26),
     taken=st.sets(st.integers(0, 63)),
@@ -78,6 +80,7 @@ def test_addresses_come_from_the_range_where_one_is_given() -> None:
         )
 
 
+@settings(deadline=None)
 @given(taken=st.lists(subnets(20, 28), max_size=20), host=st.lists(subnets(8, 32), max_size=20))
 def test_a_chosen_subnet_overlaps_nothing(taken: list[Net4], host: list[Net4]) -> None:
     pool = AddressPool(base="10.128.0.0/12", size=20)
@@ -118,6 +121,7 @@ def test_what_a_container_cannot_have_is_refused(address: str) -> None:
     assert caught.value.about == address
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4), st.ip_addresses(v=4))
 def test_macs_differ_as_addresses_do(
     one: ipaddress.IPv4Address, other: ipaddress.IPv4Address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Conflict, InvalidInput
@@ -14,6 +14,7 @@ from orchestrator.network.ipam6 import Net6
 from orchestrator.settings import AddressPool
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_machines_pool_is_its_own_and_always_the_same(machine: str) -> None:
     pool = ipam6.unique_local_pool(machine)
@@ -22,6 +23,7 @@ def test_a_machines_pool_is_its_own_and_always_the_same(machine: str) -> None:
     assert (Net6(pool.base).prefixlen, pool.size) == (48, 64)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 40), max_size=40))
 def test_a_chosen_subnet_overlaps_nothing(taken: set[int]) -> None:
     pool = AddressPool(base="fd00:1::/48", size=64)
@@ -50,6 +52,7 @@ def test_what_a_container_cannot_have_is_refused(address: str) -> None:
         ipam6.check_fixed6(Net6("fd00:1::/64"), "fd00:1::1", address)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 5000), st.sets(st.integers(1, 30), max_size=30))
 def test_an_address_is_free_and_in_its_room(place: int, taken: set[int]) -> None:
     base = ipaddress.IPv6Address("fd00:1::")

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.container import PortBinding
@@ -54,6 +54,7 @@ def test_ipv6_clients_are_relayed_where_no_container_has_ipv6() -> None:
     assert sharing.relayed(FRONT4, [dual]) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_turns_are_taken_in_proportion_and_not_in_a_row(weights: list[int]) -> None:
     chosen = [Backend(f"10.0.0.{n}", 80, w) for n, w in enumerate(weights, 2)]
