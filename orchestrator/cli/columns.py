@@ -20,6 +20,7 @@ A value that depends on an option (`--no-trunc`) is a closure over it: make the 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,15 +106,19 @@ class Shown:
         self._template: Template | None = None
         if quiet or form in ("", "table", "json"):
             return
+        from orchestrator.cli.template.errors import TemplateError  # noqa: PLC0415
         from orchestrator.cli.template.run import Template  # noqa: PLC0415
 
         if form == "raw" and columns.raw:
             form = columns.raw
-        if form.startswith("table"):
-            self._headed = True
-            form = form.removeprefix("table")
-        text = form.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
-        self._template = Template(text)
+        form = form.rstrip(" ")
+        self._headed = form.startswith("table")
+        plain = form.removeprefix("table").lstrip(" ") if self._headed else form.lstrip(" ")
+        try:
+            self._template = Template(form, start=len(form) - len(plain), escapes=True)
+        except TemplateError as error:
+            error.exit_code = 1  # 64, Docker's for a template, is not what its lists end with
+            raise
 
     @property
     def template(self) -> str:
@@ -161,6 +166,21 @@ class Shown:
             )
         for line in self.lines(items):
             session.say(line)
+
+
+def preferred(session: Session, args: argparse.Namespace, key: str) -> str:
+    """The form asked for; else the one that the user's own Docker configuration has under `key`,
+    unless quiet.
+
+    Source: Docker's reference, "docker CLI configuration file", `psFormat` and its like.
+    """
+    if args.format or getattr(args, "quiet", False):
+        return str(args.format)
+    try:
+        text = session.settings.docker_config.read_text()
+        return str(json.loads(text).get(key) or "") if key in text else ""
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def format_argument(parser: argparse.ArgumentParser) -> None:

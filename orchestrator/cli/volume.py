@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.cli.columns import Column, Columns, Shown, format_argument
+from orchestrator.cli.columns import Column, Columns, Shown, format_argument, preferred
 from orchestrator.cli.command import Command
 from orchestrator.cli.filters import encoded, filter_argument
 from orchestrator.cli.inspect import inspect, inspect_arguments, one
@@ -53,7 +53,8 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ls(session: Session, args: argparse.Namespace) -> int:
-    shown = Shown(COLUMNS, args.format, quiet=args.quiet)
+    form = preferred(session, args, "volumesFormat")
+    shown = Shown(COLUMNS, form, quiet=args.quiet)
     volumes = (session.engine.get("/volumes", filters=encoded(args.filter)) or {}).get("Volumes")
     shown.say(session, sorted(volumes or [], key=lambda volume: str(volume["Name"])))
     return 0

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from orchestrator.cli.arguments import byte_count
 from orchestrator.cli.command import Command
-from orchestrator.cli.options import UsageError
 from orchestrator.cli.outcome import each
 from orchestrator.cli.session import Session
 from orchestrator.client.engine import quote
+from orchestrator.errors import InvalidInput
 
 _NANO = 1_000_000_000
 _POLICIES = ("no", "always", "on-failure", "unless-stopped")
@@ -89,7 +89,12 @@ def _update(session: Session, args: argparse.Namespace) -> int:
     if args.restart is not None:
         body["RestartPolicy"] = args.restart
     if not body:
-        raise UsageError("you must provide one or more flags when using this command")
+        raise InvalidInput(
+            "you must provide one or more flags when using this command",
+            code="nothing-to-update",
+            about="update",
+            hint="--memory, --cpus, --restart …: see `pystack update --help`",
+        )
 
     def update(name: str) -> None:
         answer = session.engine.post(f"/containers/{quote(name)}/update", body)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.cli import containers
-from orchestrator.cli.columns import Column, Columns, Shown, format_argument
+from orchestrator.cli.columns import Column, Columns, Shown, format_argument, preferred
 from orchestrator.cli.command import Command
 from orchestrator.cli.filters import encoded, filter_argument
 from orchestrator.cli.session import Session
@@ -88,7 +88,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ps(session: Session, args: argparse.Namespace) -> int:
-    shown = Shown(columns(whole=args.no_trunc, size=args.size), args.format, quiet=args.quiet)
+    form = preferred(session, args, "psFormat")
+    shown = Shown(columns(whole=args.no_trunc, size=args.size), form, quiet=args.quiet)
     last = 1 if args.latest else max(0, args.last)
     query: dict[str, object] = {
         "all": args.all or last > 0,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.cli import containers
-from orchestrator.cli.columns import Column, Columns, Shown, format_argument
+from orchestrator.cli.columns import Column, Columns, Shown, format_argument, preferred
 from orchestrator.cli.command import Command
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
@@ -135,7 +135,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _stats(session: Session, args: argparse.Namespace) -> int:
-    shown = Shown(columns(whole=args.no_trunc), args.format)
+    form = preferred(session, args, "statsFormat")
+    shown = Shown(columns(whole=args.no_trunc), form)
     watch = _Watch(session, args.containers, every=args.all)
     watch.look()
     time.sleep(_FIRST_S)

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from orchestrator.cli.arguments import key_values
-from orchestrator.cli.columns import Shown, format_argument
+from orchestrator.cli.columns import Shown, format_argument, preferred
 from orchestrator.cli.command import Command
 from orchestrator.cli.image.rows import columns, rows
 from orchestrator.cli.outcome import tell
@@ -27,7 +27,8 @@ def _images_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _images(session: Session, args: argparse.Namespace) -> int:
-    shown = Shown(columns(whole=args.no_trunc, digests=args.digests), args.format, quiet=args.quiet)
+    form = preferred(session, args, "imagesFormat")
+    shown = Shown(columns(whole=args.no_trunc, digests=args.digests), form, quiet=args.quiet)
     filters = json.loads(key_values(args.filter) or "{}")
     if args.repository:
         filters.setdefault("reference", []).append(args.repository)

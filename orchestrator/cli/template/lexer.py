@@ -41,12 +41,12 @@ class Token(NamedTuple):
     spaced: bool = False
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """The tokens of a template; each action's end with one of kind `end`.
+def tokens(text: str, start: int = 0) -> Iterator[Token]:
+    """The tokens of a template, which begins at `start`; each action's end with one of kind `end`.
 
     Raises: TemplateError: an action or a string has no end, or a character means nothing.
     """
-    position, trim = 0, False
+    position, trim = start, False
     while position < len(text):
         left = _LEFT.search(text, position)
         plain = text[position : left.start() if left else len(text)]

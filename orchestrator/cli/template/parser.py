@@ -28,18 +28,18 @@ _UNSUPPORTED = ("define", "template", "block")
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
-def parse(text: str) -> Body:
-    """The tree of a template.
+def parse(text: str, start: int = 0) -> Body:
+    """The tree of a template, which begins at `start`.
 
     Raises: TemplateError: it cannot be read; the message says where and why.
     """
-    return _Parser(text).whole()
+    return _Parser(text, start).whole()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, start: int) -> None:
         self._text = text
-        self._tokens = [*tokens(text), Token("eof", "", len(text))]
+        self._tokens = [*tokens(text, start), Token("eof", "", len(text))]
         self._at = 0
         # Names that may be used at this place; "$" always may.
         self._variables = ["$"]

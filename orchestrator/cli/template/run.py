@@ -29,18 +29,23 @@ _MISSING = object()
 
 
 class Template:
-    """A template that was read.  Raises: TemplateError: its text is wrong."""
+    """A template that was read; it begins at `start` of its text.
 
-    def __init__(self, text: str) -> None:
+    With `escapes`, \\t and \\n outside of its actions are a tab and a newline.
+    Raises: TemplateError: its text is wrong.
+    """
+
+    def __init__(self, text: str, *, start: int = 0, escapes: bool = False) -> None:
         self.text = text
-        self.body = parse(text)
+        self.escapes = escapes
+        self.body = parse(text, start)
 
     def run(self, value: Any, functions: Mapping[str, Callable[..., Any]] = FUNCTIONS) -> str:
         """What the template prints of `value`.
 
         Raises: TemplateError: it asks for a field that is not there, or misuses a function.
         """
-        run = _Run(self.text, value, functions)
+        run = _Run(self.text, value, functions, escapes=self.escapes)
         run.body(self.body, value)
         return "".join(run.printed)
 
@@ -50,7 +55,10 @@ class _Left(Exception):
 
 
 class _Run:
-    def __init__(self, text: str, value: Any, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, text: str, value: Any, functions: Mapping[str, Callable[..., Any]], *, escapes: bool
+    ) -> None:
+        self._escapes = escapes
         self.printed: list[str] = []
         self._text = text
         self._functions = functions
@@ -68,7 +76,7 @@ class _Run:
     def _node(self, node: Node, dot: Any) -> None:
         match node:
             case Text(text):
-                self.printed.append(text)
+                self.printed.append(_escaped(text) if self._escapes else text)
             case Print(pipe):
                 value = self._pipe(pipe, dot)
                 if not pipe.names:
@@ -203,3 +211,7 @@ class _Run:
                 problem = f'executing "" at <{asked}>: {error}'
                 raise self._wrong(position, problem) from error
         return value
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\t", "\t").replace("\\n", "\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestrator.cli.columns import Column, Columns, Shown
+from orchestrator.cli.template.errors import TemplateError
 
 COLUMNS = Columns(
     Column("ID", "THING ID", lambda thing: thing["Id"][:4]),
@@ -53,6 +56,15 @@ def test_a_table_of_one_s_own_has_the_headings_of_its_columns() -> None:
         "one             ABCD       l",
         "a longer name   0123",
     ]
+
+
+def test_what_is_wrong_is_placed_in_the_text_as_it_was_typed() -> None:
+    with pytest.raises(TemplateError, match=r":1:20: .*can't evaluate field Nope") as raised:
+        lines("table {{.Name}}\\t  {{.Nope}}".replace("  ", " "))
+    assert raised.value.exit_code == 1
+    with pytest.raises(TemplateError, match=r":1:6: unclosed action") as raised:
+        Shown(COLUMNS, "table {{.Name")
+    assert raised.value.exit_code == 1
 
 
 def test_costly_columns_are_known_before_anything_is_asked() -> None:

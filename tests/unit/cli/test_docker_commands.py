@@ -65,6 +65,19 @@ def test_ps_has_dockers_columns(fake: FakeEngine, say: Say) -> None:
     assert say("ps", "--format", "{{.Names}}: {{.Ports}}").out == "web: 0.0.0.0:8080->80/tcp\n"
 
 
+def test_a_list_has_the_form_that_the_users_docker_configuration_prefers(
+    fake: FakeEngine, say: Say, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "config.json").write_text(json.dumps({"psFormat": "{{.Names}}!"}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(place))
+    listed = {"Id": ID, "Names": ["/web"], "Image": "x", "Labels": {}}
+    fake.on("GET /containers/json", as_json([listed]))
+    assert say("ps").out == "web!\n"
+    assert say("ps", "--format", "{{.Image}}").out == "x\n"
+    assert say("ps", "-q").out == "a" * 12 + "\n"
+    assert say("ps", "-q").err == ""
+
+
 def test_run_in_the_background_prints_the_id(fake: FakeEngine, say: Say) -> None:
     fake.on("POST /containers/create", as_json({"Id": ID, "Warnings": ["careful"]}, status=201))
     fake.on(f"POST /containers/{ID}/start", NO_CONTENT)
