@@ -17,6 +17,8 @@ from pathlib import Path
 
 from orchestrator.errors import Failed
 
+# Names of the bridges that we make, of the ends of their veths, and of parents.
+_OURS = ("ps-", "pv", "pe-")
 _SWITCH = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 
 
@@ -33,7 +35,9 @@ class Forwarding:
         # Written only where it differs: /proc/sys may be read-only with the right value in it.
         if switch.read_text().strip() != "0":
             return
-        self._remember([name for _, name in socket.if_nameindex() if name != "lo"])
+        # Our own bridges may be there already, and are what is to be routed.
+        names = [name for _, name in socket.if_nameindex()]
+        self._remember([n for n in names if n != "lo" and not n.startswith(_OURS)])
         if family == 6:
             self._keep_listening_to_routers()
         try:
