@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -38,6 +41,7 @@ class Place:
     store: ContentStore
     images: Images
     archives: ImageArchives
+    settings: Settings
     events: list[Event]
 
     def told(self) -> list[tuple[str, str]]:
@@ -61,7 +65,7 @@ def place(isolation: Isolation, tmp_path: Path) -> Iterator[Place]:
         store = ContentStore(directory / "content")
         images = Images(database, store, settings, events.append)
         archives = ImageArchives(images, store, settings)
-        yield Place(database, store, images, archives, events)
+        yield Place(database, store, images, archives, settings, events)
 
 
 def ignore(progress: Progress) -> None:
@@ -364,3 +368,59 @@ async def pieces(path: Path) -> AsyncIterator[bytes]:
     async with await anyio.open_file(path, "rb") as file:
         while data := await file.read(50_000):
             yield data
+
+
+class Killed(BaseException):
+    """The engine's end, at an instruction of the test's choice."""
+
+
+@contextmanager
+def killed_at(place: Place, number: int) -> Iterator[None]:
+    """A block that is cut off at the number-th thing that it does to the disk, before it is done;
+    the records and the store are opened anew afterwards, as a new engine does."""
+    left = itertools.count(number, -1)
+    patch = pytest.MonkeyPatch()
+
+    def counted(owner: object, name: str) -> None:
+        real = getattr(owner, name)
+
+        def cut(*args: Any, **kwargs: Any) -> Any:
+            if next(left) <= 0:
+                raise Killed
+            return real(*args, **kwargs)
+
+        patch.setattr(owner, name, cut)
+
+    for owner, names in {
+        place.database.images: ("put", "delete"),
+        place.store: ("retire_layer", "retire_blob", "discard", "adopt_blob", "commit_layer"),
+    }.items():
+        for name in names:
+            counted(owner, name)
+    try:
+        yield
+    except Killed:
+        pass
+    finally:
+        patch.undo()
+
+
+async def test_a_removal_killed_anywhere_is_finished_or_undone_by_the_next_engine(
+    place: Place,
+) -> None:
+    for number in range(14):
+        base = place.images.register(await make_image(place.store, "base"), ["base"])
+        image = place.images.register(await make_image(place.store, "base", "app"), ["app", "b:2"])
+        with killed_at(place, number):
+            await place.images.remove(image.id, force=True)
+        after = Images(place.database, place.store, place.settings, place.events.append)
+        await after.recover()
+        kept = after.find(image.id)
+        if kept is None:
+            assert {record.chain_id for record in place.store.layers()} == {base.layers[0].chain_id}
+        else:
+            assert all(path.is_dir() for path in after.lowers(kept))
+            assert len(place.store.layers()) == 2
+        assert list((place.store.root / "tmp").iterdir()) == []
+        await after.prune(Filters({"dangling": ("false",)}))
+        assert (place.store.layers(), place.store.blobs()) == ([], [])
