@@ -141,7 +141,8 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             name: DOCKER[name]
             for name in (
                 "run", "create", "ps", "logs", "start", "stop", "restart", "kill", "rm", "wait",
-                "exec", "attach", "cp", "diff", "export", "commit", "pause", "unpause", "rename", "update", "top", "stats", "port",
+                "exec", "attach", "cp", "diff", "export", "commit", "pause", "unpause", "rename",
+                "update", "top", "stats", "port",
             )
         },
     },
