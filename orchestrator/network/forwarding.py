@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestrator.errors import Failed
 
 # Names of the bridges that we make, of the ends of their veths, and of parents.
-_OURS = ("ps-", "pv", "pe-")
+_OURS = ("ps-", "psv", "pe-")
 _SWITCH = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 
 
