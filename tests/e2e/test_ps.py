@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 
 from tests.support.engine import EngineUnderTest
 
 pytestmark = pytest.mark.usefixtures("hub")
+
+
+def listed(engine: EngineUnderTest, key: str, value: str) -> list[str]:
+    """The same by the API, which is quicker for many."""
+    filters = quote(json.dumps({key: [value]}))
+    status, found = engine.request("GET", f"/containers/json?all=1&filters={filters}")
+    assert status == 200, found
+    return sorted(each["Names"][0].removeprefix("/") for each in found)
 
 
 def names(engine: EngineUnderTest, *args: str) -> list[str]:
@@ -54,7 +63,7 @@ def test_ps_filters_and_formats_as_docker_does(engine: EngineUnderTest) -> None:
         "is-task=false": ["one", "three", "two"],
         "is-task=true": [],
     }
-    found = {wanted: names(engine, "-f", wanted) for wanted in expected}
+    found = {wanted: listed(engine, *wanted.split("=", 1)) for wanted in expected}
     assert found == expected
     assert names(engine, "-f", "label=tier", "-f", "label=x") == ["one"]
     assert names(engine, "-f", "name=one", "-f", "name=two") == ["one", "two"]
