@@ -67,9 +67,9 @@ def main() -> int:
         with _alone(settings.run_dir / "engine.lock"):
             _log_to(settings.log_file)
             cgroup_layout = layout()
-            enter_private_mounts(cgroup_layout == "hybrid")
+            outside = enter_private_mounts(cgroup_layout == "hybrid")
             with open_database(settings.data_dir / "state.db") as database:
-                anyio.run(_serve, settings, database, cgroup_layout)
+                anyio.run(_serve, settings, database, cgroup_layout, outside)
     except PystackError as error:
         sys.stderr.write(f"error: {error.message}\n  {error.hint}\n")
         return 1
@@ -132,7 +132,9 @@ def _on_terminal(_logger: Any, _method: str, event: Any) -> Any:
     return event
 
 
-async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) -> None:
+async def _serve(
+    settings: Settings, database: Database, cgroup_layout: Layout, outside: int
+) -> None:
     began = time.monotonic()
     log = structlog.get_logger()
     events = Events(database.events)
@@ -146,7 +148,7 @@ async def _serve(settings: Settings, database: Database, cgroup_layout: Layout) 
     async with open_networks(database, settings, events.emit) as networks:
         grants = Grants(settings, database)
         launcher = Launcher(
-            settings, database, runtime, images, networks, volumes, grants, limiter
+            settings, database, runtime, images, networks, volumes, grants, limiter, outside
         )
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as tasks:

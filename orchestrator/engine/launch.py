@@ -14,20 +14,25 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from orchestrator.engine import binding
+from orchestrator.engine.binding import Binding
 from orchestrator.engine.grants import Grants
 from orchestrator.engine.images import Images
+from orchestrator.engine.joining import Joining
+from orchestrator.engine.link_variables import link_variables
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
-from orchestrator.errors import Conflict
 from orchestrator.model.container import Mount
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
-from orchestrator.runtime.bundle import Bundle, oci_config, write_bundle
+from orchestrator.runtime.bundle import Bundle, oci_config, read_process, write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.confine import labels_of
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.init import find_init
+from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.process import pid_start_time, wait_monitor
+from orchestrator.runtime.realtime import set_aside
 from orchestrator.runtime.selinux import read_contexts, relabel_all
 from orchestrator.runtime.user import resolve_user
 from orchestrator.settings import Settings
@@ -36,7 +41,7 @@ from orchestrator.volumes import mounts
 
 
 class Launcher:
-    """Starts and takes down containers; keeps no state of its own."""
+    """Starts and takes down containers; keeps no state of its own. `outside` is as `Binding`'s."""
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Launcher:
         volumes: Volumes,
         grants: Grants,
         limiter: anyio.CapacityLimiter,
+        outside: int = -1,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -57,6 +63,8 @@ class Launcher:
         self._volumes = volumes
         self._grants = grants
         self._limiter = limiter
+        self._joining = Joining(database)
+        self._binding = Binding(images, volumes, outside)
 
     def files(self, identifier: str) -> Path:
         """The directory of the container's own files: writable layer, log, hosts."""
@@ -105,11 +113,11 @@ class Launcher:
     ) -> tuple[int, int]:
         image = self._images.get(container.image_id)
         bundle = self.bundle(container)
-        host = self._host_of(container)
+        host = self._joining.host_of(container)
         files = self.files(host.id)
         await to_thread.run_sync(self._mount_root, container, self._images.lowers(image), bundle)
         binds = [
-            (mount, await self.bound(mount, position, bundle))
+            (mount, await self._binding.bound(mount, position, bundle))
             for position, mount in enumerate(container.mounts)
         ]
         binds += await self._grants.place(container)
@@ -131,12 +139,19 @@ class Launcher:
             files=files,
             rootfs=bundle.rootfs,
             cgroups_path=self.cgroup(container),
-            namespaces=self._joined(container),
+            namespaces=self._joining.namespaces(container),
             init=find_init() if container.spec.init else "",
-            shm=await self._shared_memory(container, bundle),
+            shm=await self._joining.shared_memory(container, bundle.path / "shm"),
             hostname=host.spec.hostname or short_id(host.id),
+            linked=self._linked(container),
         )
         await to_thread.run_sync(write_bundle, bundle, config)
+        limits = container.spec.resources
+        if limits.cpu_rt_runtime_us and "cpu-rt" not in missing_limits():
+            above = self.cgroup(container).rpartition("/")[0]
+            await to_thread.run_sync(
+                set_aside, above, limits.cpu_rt_runtime_us, limits.cpu_rt_period_us
+            )
         pid = await self._runtime.create(bundle)
         started = pid_start_time(pid)
         await self._networks.connect(container, pid)
@@ -152,97 +167,17 @@ class Launcher:
         label = labels_of(container, read_contexts()).mount
         mounts.mount_overlay(lowers, files / "upper", files / "work", bundle.rootfs, label=label)
 
+    def _linked(self, container: Container) -> dict[str, str]:
+        records = self._database.containers
+        return link_variables(
+            container,
+            lambda name: records.named(name) or records.get(name),
+            lambda other: self._images.get(other.image_id).config,
+        )
+
     async def bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
-        """The host path that the mount shows, "" for a tmpfs."""
-        place = bundle.path / "mounts" / str(position)
-        match mount.kind:
-            case "tmpfs":
-                return ""
-            case "volume":
-                source = await self._volumes.use(mount)
-                await self._volumes.fill(mount, bundle.rootfs)
-            case "image":
-                image = self._images.get(mount.image_id or mount.source)
-                source = place.with_name(f"{position}-image")
-                await to_thread.run_sync(self._mount_image, self._images.lowers(image), source)
-            case _:
-                source = Path(mount.source)
-        return str(await to_thread.run_sync(mounts.bind_source, mount, source, place))
-
-    def _mount_image(self, lowers: list[Path], place: Path) -> None:
-        place.mkdir(parents=True, exist_ok=True)
-        mounts.mount_overlay(lowers, None, None, place)
-
-    def _host_of(self, container: Container) -> Container:
-        """The container whose host name and name service this one has: its network's owner."""
-        mode = container.spec.network_mode
-        if not mode.startswith("container:"):
-            return container
-        return self._sharing(container, mode.removeprefix("container:"), "network")
-
-    async def _shared_memory(self, container: Container, bundle: Bundle) -> str:
-        """The host path of the /dev/shm that the container shares, "" where it has its own."""
-        mode = container.spec.ipc_mode
-        if mode == "host":
-            return "/dev/shm"
-        if not mode.startswith("container:"):
-            return ""
-        other = self._sharing(container, mode.removeprefix("container:"), "ipc")
-        place = bundle.path / "shm"
-        try:
-            await to_thread.run_sync(mounts.mount_from, other.state.pid, "/dev/shm", place)
-        except OSError as error:
-            raise Conflict(
-                f"the shared memory of container {other.name} cannot be had: {error.strerror}",
-                code="namespace-not-shareable",
-                about=other.name,
-                hint=f"see that {other.name} runs, with --ipc shareable",
-            ) from error
-        return str(place)
-
-    def _joined(self, container: Container) -> dict[str, str]:
-        """Namespaces that are not the container's own: kind to path, "" for the host's."""
-        joined: dict[str, str] = {}
-        modes = {
-            "network": container.spec.network_mode,
-            "pid": container.spec.pid_mode,
-            "ipc": container.spec.ipc_mode,
-            "uts": container.spec.uts_mode,
-            "cgroup": container.spec.cgroupns_mode,
-        }
-        for kind, mode in modes.items():
-            if mode == "host":
-                joined[kind] = ""
-            elif mode.startswith("container:"):
-                joined[kind] = self._namespace_of(container, mode.removeprefix("container:"), kind)
-        return joined
-
-    def _namespace_of(self, container: Container, name: str, kind: str) -> str:
-        file = {"network": "net"}.get(kind, kind)
-        return f"/proc/{self._sharing(container, name, kind).state.pid}/ns/{file}"
-
-    def _sharing(self, container: Container, name: str, kind: str) -> Container:
-        """The running container called `name`, whose namespace the container is to share.
-
-        Raises: Conflict: it does not run, or keeps that namespace to itself.
-        """
-        other = self._database.containers.named(name) or self._database.containers.get(name)
-        if other is None or not other.running:
-            raise Conflict(
-                f"container {container.name} shares the {kind} namespace of {name},"
-                " which is not running",
-                code="namespace-owner-not-running",
-                about=container.name,
-                hint=f"start {name} first",
-            )
-        if kind == "ipc" and other.spec.ipc_mode in ("", "private", "none"):
-            raise Conflict(
-                f"container {other.name} keeps its IPC namespace to itself",
-                code="namespace-not-shareable",
-                about=other.name,
-                hint=f"run {other.name} with --ipc shareable",
-            )
-        return other
+        """The host path that the mount shows, "" for a tmpfs.  Raises: as Binding.bound."""
+        return await self._binding.bound(mount, position, bundle)
 
     async def land(self, container: Container) -> None:
         """Nothing, once no process, port, mount or cgroup of the container is left."""
@@ -255,11 +190,8 @@ class Launcher:
     def clear(self, identifier: str, cgroup_parent: str = "") -> None:
         """Nothing, once mounts, run-time files and cgroup are gone (blocking)."""
         place = self.place(identifier)
-        # Each must be gone before the directory is emptied, or what it shows would be lost. The
-        # deepest first: a sub-path's bind is of an image that is mounted here too.
-        held = place / "mounts"
-        for mounted in sorted(held.iterdir() if held.exists() else (), key=lambda p: len(p.name)):
-            mounts.unmount(mounted)
+        # Each must be gone before the directory is emptied, or what it shows would be lost.
+        binding.clear(place)
         for name in ("shm", "merged"):
             mounts.unmount(place / name)
         shutil.rmtree(place, ignore_errors=True)
@@ -270,6 +202,14 @@ class Launcher:
         """The path of the container's cgroup below each hierarchy's root."""
         parent = container.spec.cgroup_parent or self._settings.cgroup_parent
         return f"/{parent.strip('/')}/{container.id}"
+
+    def apparmor_profile(self, container: Container) -> str:
+        """The profile that confines the running container, "" for none."""
+        try:
+            process = read_process(self.bundle(container).config)
+        except OSError:
+            return ""
+        return str(process.get("apparmorProfile", ""))
 
     async def forget(self, identifier: str) -> None:
         """Nothing, once the container's own files are gone too."""

@@ -55,6 +55,7 @@ def oci_config(
     init: str = "/usr/bin/catatonit",
     shm: str = "",
     hostname: str = "",
+    linked: Mapping[str, str] | None = None,
     host: Host | None = None,
 ) -> dict[str, Any]:
     """The OCI configuration for one container.
@@ -63,7 +64,8 @@ def oci_config(
     `hosts`, `hostname` and `resolv.conf`; `namespaces` maps the kinds that are not its own to a
     path, or to "" for the machine's; `init` is the program put before the command when the
     specification asks for one; `shm` the host path of a /dev/shm that is not its own, or "";
-    `hostname` is the specification's where "".
+    `hostname` is the specification's where ""; `linked` are variables that any other of the
+    same name replaces.
 
     Raises: InvalidInput: no command, or an unknown capability, ulimit, security option, or
     malformed device or seccomp profile; Failed: no such device.
@@ -95,7 +97,7 @@ def oci_config(
         linux["rootfsPropagation"] = propagation
     config: dict[str, Any] = {
         "ociVersion": "1.0.2",
-        "process": _process(container, image, user, host, security, hostname),
+        "process": _process(container, image, user, host, security, hostname, linked or {}),
         "root": {"path": str(rootfs), "readonly": spec.read_only},
         "mounts": container_mounts(
             spec,
@@ -177,6 +179,7 @@ def _process(
     host: Host,
     security: Security,
     hostname: str,
+    linked: Mapping[str, str],
 ) -> dict[str, Any]:
     spec = container.spec
     args = process_args(spec, image)
@@ -187,7 +190,7 @@ def _process(
         "terminal": spec.tty,
         "user": _oci_user(user),
         "args": [INIT, "--", *args] if spec.init else args,
-        "env": _environment(container, image, user, hostname),
+        "env": _environment(container, image, user, hostname, linked),
         "cwd": spec.working_dir or image.working_dir or "/",
         "capabilities": _capability_sets(names, user.uid),
         "rlimits": rlimits(spec.resources.ulimits, host),
@@ -207,8 +210,10 @@ def _hidden(wanted: Sequence[str] | None, usual: Sequence[str], open_paths: bool
     return list(usual if wanted is None else wanted)
 
 
-def _environment(container: Container, image: ImageConfig, user: User, hostname: str) -> list[str]:
-    variables = {"PATH": _PATH, "HOSTNAME": hostname}
+def _environment(
+    container: Container, image: ImageConfig, user: User, hostname: str, linked: Mapping[str, str]
+) -> list[str]:
+    variables = {"PATH": _PATH, "HOSTNAME": hostname, **linked}
     if container.spec.tty:
         variables["TERM"] = "xterm"
     variables.update(entry.partition("=")[::2] for entry in image.environment)

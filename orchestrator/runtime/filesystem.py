@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def _bind(source: str, target: str, options: Sequence[str]) -> dict[str, Any]:
 
 
 def _cleaned(target: str) -> str:
-    return "/" + "/".join(part for part in target.split("/") if part not in ("", "."))
+    return posixpath.normpath("/" + target.lstrip("/"))
 
 
 def _depth(target: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from orchestrator.aio.libc import (
     CLONE_NEWNS,
     MNT_DETACH,
@@ -28,8 +30,10 @@ def hide_unified_hierarchy() -> None:
     mount("pystack", _UNIFIED, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m")
 
 
-def enter_private_mounts(hide_unified: bool) -> None:
-    """Move this process into a mount namespace of its own, once, before it has a second thread.
+def enter_private_mounts(hide_unified: bool) -> int:
+    """A descriptor of the mount namespace that this process was in: it is now in one of its own.
+
+    To be called once, before there is a second thread.
 
     Mounts made outside still arrive; mounts made here stay here, and vanish with the last process
     in the namespace (the engine or a conmon). With `hide_unified` the unified hierarchy of a hybrid
@@ -37,6 +41,7 @@ def enter_private_mounts(hide_unified: bool) -> None:
 
     Raises: Denied: not root.  Source: mount_namespaces(7).
     """
+    outside = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(CLONE_NEWNS)
         mount("", "/", flags=MS_REC | MS_SLAVE)
@@ -49,3 +54,4 @@ def enter_private_mounts(hide_unified: bool) -> None:
             about="mount namespace",
             hint="run the engine as root, or with CAP_SYS_ADMIN",
         ) from error
+    return outside

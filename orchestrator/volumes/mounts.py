@@ -114,29 +114,44 @@ def bind_source(wanted: Mount, source: Path, place: Path) -> Path:
 
 def _bind_inside(root: Path, subpath: str, place: Path) -> None:
     with opened(root, subpath) as fd:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
-            place.mkdir(exist_ok=True)
-        else:
-            place.touch()
+        _make_like(fd, place)
         mount(f"/proc/self/fd/{fd}", str(place), flags=MS_BIND | MS_REC)
 
 
-def mount_from(pid: int, path: str, place: Path) -> None:
-    """Mount at `place` what the process `pid` has mounted at `path`, in its mount namespace.
+def _make_like(fd: int, place: Path) -> None:
+    """A directory or file to mount at, whichever the descriptor is of."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        place.mkdir(exist_ok=True)
+    else:
+        place.touch()
 
-    Raises: OSError: that process is gone, or has nothing there.  Source: open_tree(2).
+
+def mount_from(pid: int, path: str, place: Path) -> None:
+    """Mount at `place` what the process `pid` has at `path`, in its mount namespace.
+
+    Raises: OSError: that process is gone, or has nothing there.
+    """
+    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        mount_of(namespace, path, place)
+    finally:
+        os.close(namespace)
+
+
+def mount_of(namespace: int, path: str, place: Path) -> None:
+    """Mount at `place` what is at `path` in the mount namespace of that descriptor.
+
+    A mount that is shared there is shared with it.
+
+    Raises: OSError: there is no such path.  Source: open_tree(2).
     """
     found: list[int | OSError] = []
 
     def look() -> None:
         try:
-            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                unshare(CLONE_FS)
-                setns(namespace, CLONE_NEWNS)
-            finally:
-                os.close(namespace)
+            unshare(CLONE_FS)
+            setns(namespace, CLONE_NEWNS)
             found.append(clone_tree(path))
         except OSError as error:
             found.append(error)
@@ -148,10 +163,23 @@ def mount_from(pid: int, path: str, place: Path) -> None:
     if isinstance(found[0], OSError):
         raise found[0]
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        _make_like(found[0], place)
         attach_tree(found[0], str(place))
     finally:
         os.close(found[0])
+
+
+def is_shared(place: Path) -> bool:
+    """Whether what is mounted at `place` passes on what is mounted in it.
+
+    Source: proc_pid_mountinfo(5).
+    """
+    wanted = os.path.realpath(place)
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.partition(" - ")[0].split()
+        if fields[4] == wanted:
+            return any(field.startswith("shared:") for field in fields[6:])
+    return False
 
 
 def _overlay(

@@ -5,7 +5,7 @@ Source: the Docker Engine API reference, version 1.45 (field names and meanings)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,12 @@ def container_inspect(
     image: Image | None,
     paths: ContainerPaths,
     volumes: Mapping[str, Volume],
+    *,
+    execs: Sequence[str] = (),
+    apparmor: str = "",
 ) -> dict[str, Any]:
-    """The body of GET /containers/{id}/json; `volumes` are by name."""
+    """The body of GET /containers/{id}/json; `volumes` are by name, `execs` the ids of what else
+    runs in it, `apparmor` the profile that confines it."""
     spec, state = container.spec, container.state
     of_image = image.config if image else None
     args = process_args(spec, of_image)
@@ -85,8 +89,8 @@ def container_inspect(
         "Platform": of_image.os if of_image else "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
-        "ExecIDs": None,
+        "AppArmorProfile": apparmor,
+        "ExecIDs": list(execs) or None,
         "HostConfig": host_config(container),
         "GraphDriver": {
             "Name": "overlay2",

@@ -21,6 +21,9 @@ def network_settings(container: Container, image: ImageConfig | None) -> dict[st
     The members about one address alone are those of the network `bridge`, as with Docker.
     """
     shown = {e.network_name: endpoint_settings(container, e) for e in container.endpoints}
+    if (mode := container.spec.network_mode) in ("host", "none"):
+        nowhere = Endpoint(network_id="", network_name=mode, interface="")
+        shown[mode] = {**endpoint_settings(container, nowhere), "EndpointID": ""}
     default = shown.get("bridge", {})
     alone = ("EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress")
     six = ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway")

@@ -83,7 +83,14 @@ class ContainerHandlers:
         container = self._get(request)
         image = self._parts.nouns.images.find(container.image_id)
         volumes = {v.name: v for v in self._parts.nouns.volumes.all()}
-        shown = container_inspect(container, image, self._paths(container), volumes)
+        shown = container_inspect(
+            container,
+            image,
+            self._paths(container),
+            volumes,
+            execs=self._parts.execs.of(container.id),
+            apparmor=self._parts.launcher.apparmor_profile(container),
+        )
         if flag(request, "size"):
             sizes = (await self._parts.disk.container_sizes([container]))[container.id]
             shown |= {"SizeRw": sizes.written, "SizeRootFs": sizes.whole}

@@ -1,0 +1,85 @@
+"""Options of containers that need something of the machine around: shared mounts, real time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.aio.libc import MS_BIND, MS_SHARED, mount
+from orchestrator.errors import Failed
+from orchestrator.runtime.realtime import set_aside
+from orchestrator.volumes.mounts import is_shared, mount_of, unmount
+from tests.support.engine import EngineUnderTest
+from tests.support.waiting import wait_until
+
+_CPU = Path("/sys/fs/cgroup/cpu")
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """A directory of this machine on a mount that is shared with the engine's."""
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    mount(str(directory), str(directory), flags=MS_BIND)
+    mount("", str(directory), flags=MS_SHARED)
+    yield directory
+    unmount(directory)
+
+
+def test_what_is_mounted_in_a_shared_bind_is_seen_on_both_sides(
+    place: EngineUnderTest, shared: Path
+) -> None:
+    place.start()
+    for name in ("out", "in"):
+        (shared / name).mkdir()
+    options = f"type=bind,source={shared},target=/x,bind-propagation=rshared"
+    rights = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
+    script = "mount -t tmpfs mine /x/out && touch /x/out/file && sleep 1000"
+    place.cli(
+        *("run", "-d", "-q", "--name", "both", *rights, "--mount", options),
+        *("busybox", "sh", "-c", script),
+    )
+    try:
+        wait_until((shared / "out/file").exists, "the container's mount here")
+        mount("yours", str(shared / "in"), "tmpfs")
+        (shared / "in/mine").touch()
+        assert place.cli("exec", "both", "ls", "/x/in").stdout == "mine\n"
+    finally:
+        place.cli("rm", "-f", "both")
+        for name in ("in", "out"):
+            unmount(shared / name)
+
+
+def test_a_bind_that_cannot_be_shared_is_refused(engine: EngineUnderTest, tmp_path: Path) -> None:
+    options = f"type=bind,source={tmp_path},target=/x,bind-propagation=shared"
+    said = engine.run("run", "--rm", "-q", "--mount", options, "busybox", "true")
+    assert (said.exit_code, "make-shared" in said.stderr) == (125, True)
+
+
+def test_a_mount_of_another_namespace_stays_shared(shared: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    with Path("/proc/self/ns/mnt").open("rb") as here:
+        mount_of(here.fileno(), str(shared), place)
+        try:
+            assert is_shared(place)
+        finally:
+            unmount(place)
+        with pytest.raises(FileNotFoundError):
+            mount_of(here.fileno(), str(tmp_path / "none"), place)
+
+
+@pytest.mark.skipif(not (_CPU / "cpu.rt_runtime_us").exists(), reason="no such limit here")
+def test_real_time_is_set_aside_above_the_container(
+    engine: EngineUnderTest, cgroup_parent: str
+) -> None:
+    flags = ("--cpu-rt-runtime", "5000", "--cpu-rt-period", "100000")
+    said = engine.cli(
+        *("run", "--rm", "-q", *flags, "busybox", "cat", "/sys/fs/cgroup/cpu/cpu.rt_runtime_us")
+    )
+    assert said.stdout == "5000\n"
+    above = _CPU / cgroup_parent / "cpu.rt_runtime_us"
+    assert int(above.read_text()) == 50_000
+    with pytest.raises(Failed):
+        set_aside(cgroup_parent, 2_000_000, 1_000_000)
