@@ -147,7 +147,11 @@ class ImageRecords:
 
     def users(self, image: Image) -> list[Container]:
         """The containers made from the image, running or not, by name."""
-        found = [c for c in self._database.containers if c.image_id == image.id]
+        found = [
+            c
+            for c in self._database.containers
+            if c.image_id == image.id or any(m.image_id == image.id for m in c.mounts)
+        ]
         return sorted(found, key=lambda c: c.name)
 
     def tell(self, action: str, image: Image, name: str) -> None:
