@@ -105,6 +105,14 @@ def engine(place: EngineUnderTest) -> EngineUnderTest:
 
 
 @pytest.fixture
+def emptied(engine: EngineUnderTest) -> Iterator[EngineUnderTest]:
+    """`engine`, whose containers are all removed after the test."""
+    yield engine
+    if engine.answers() and (left := [c["Id"] for c in engine.containers()]):
+        engine.run("rm", "-f", *left)
+
+
+@pytest.fixture
 def pystack(engine: EngineUnderTest) -> Callable[..., Result]:
     """Runs the command line against `engine`; fails when the command fails."""
     return engine.cli
