@@ -49,6 +49,7 @@ class Wiring:
         self.naming = Naming(self._directory, network, containers)
         self.live: dict[str, Container] = {}
         self._rewriting = anyio.Lock()
+        self._changed: set[str] = set()
         self._refreshing = False
 
     async def write_hosts(self, directory: Path, container: Container) -> None:
@@ -83,6 +84,8 @@ class Wiring:
         """Nothing; a container that is known here is found by the names it has now."""
         if container.id in self.live:
             self.live[container.id] = container
+            # It may have lost its last link, and with that the reason to be rewritten.
+            self._changed.add(container.id)
             self._announce(container)
 
     def stand(self, container_id: str, standing: Standing) -> bool:
@@ -216,10 +219,13 @@ class Wiring:
     async def _rewrite_hosts(self) -> None:
         await anyio.sleep(_REFRESH_AFTER_S)
         self._refreshing = False
+        changed, self._changed = self._changed, set()
         texts = {
             self._place / container.id / "hosts": self.naming.hosts_text(container)
             for container in self.live.values()
-            if self.naming.named(container) or any(e.links for e in container.endpoints)
+            if self.naming.named(container)
+            or any(e.links for e in container.endpoints)
+            or container.id in changed
         }
         async with self._rewriting:
             await to_thread.run_sync(_rewrite_known, texts)

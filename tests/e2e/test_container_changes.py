@@ -115,6 +115,31 @@ def test_a_renamed_container_is_found_by_its_peers_under_the_new_name(
     engine.cli("network", "rm", "lan")
 
 
+def test_a_link_can_be_taken_away(engine: EngineUnderTest, run: Callable[..., str]) -> None:
+    run("db", "busybox", "sleep", "1000")
+    run("web", "--link", "db:database", "busybox", "sleep", "1000")
+    hosts = ("exec", "web", "cat", "/etc/hosts")
+    assert "database" in engine.cli(*hosts).stdout
+    assert engine.cli("rm", "--link", "/web/database").stdout == "/web/database\n"
+    wait_until(lambda: "database" not in engine.cli(*hosts).stdout, "the name is gone")
+    refused(engine.run("rm", "-l", "web/database"), "container web has no link database")
+    assert state(engine, "web") == "running"
+
+
+def test_a_stop_asks_by_the_signal_it_is_given(
+    engine: EngineUnderTest, run: Callable[..., str]
+) -> None:
+    run("polite", "busybox", "sh", "-c", "trap 'exit 5' USR1; while :; do sleep 0.1; done")
+    engine.cli("stop", "--signal", "USR1", "-t", "-1", "polite")
+    assert engine.inspect("polite")["State"]["ExitCode"] == 5
+    engine.cli("start", "polite")
+    refused(engine.run("stop", "-s", "NOPE", "polite"), "no such signal: NOPE")
+    assert state(engine, "polite") == "running"
+    many = engine.run("rm", "-f", "polite", "nobody")
+    assert (many.exit_code, many.stdout) == (0, "polite\n")
+    assert "no such container: nobody" in many.stderr
+
+
 def limits(engine: EngineUnderTest, name: str) -> dict[str, str]:
     """What the kernel holds the container to."""
     found = engine.inspect(name)
