@@ -13,12 +13,32 @@ _MAPS = frozenset({
     "Annotations", "Tmpfs", "StorageOpt", "DriverOpts", "Containers", "Services", "Attributes",
     "Metadata", "Runtimes", "Status", "Manifests", "Data", "IndexConfigs",
 })  # fmt: skip
-# Fields that an object has only sometimes; absent they are nothing rather than wrong.
-_OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    ".State": ("Health",),
-    ".Config": ("Healthcheck", "Shell", "StopTimeout", "ExposedPorts", "Volumes", "OnBuild"),
-    "": ("SizeRw", "SizeRootFs", "UsageData", "Status"),
-}
+# Fields that an object has only where they say something, and what they are where it has not: in a
+# template they are not wrong.  Source: the members of the Engine API's types marked `omitempty`.
+_OPTIONAL: Mapping[str, Mapping[str, Any]] = {
+    "": {
+        "SizeRw": None, "SizeRootFs": None, "UsageData": None, "Status": None, "Variant": "",
+        "OsVersion": "", "ExecIDs": None,
+    },
+    ".State": {"Health": None},
+    ".Config": {
+        "ExposedPorts": {}, "Healthcheck": None, "Shell": None, "StopSignal": "",
+        "StopTimeout": None, "Volumes": {}, "MacAddress": "", "NetworkDisabled": False,
+        "OnBuild": None, "ArgsEscaped": False,
+    },
+    ".HostConfig": {
+        "Annotations": {}, "Mounts": [], "Init": None, "StorageOpt": {}, "Tmpfs": {},
+        "Sysctls": {}, "Runtime": "",
+    },
+    ".Mounts[]": {"Name": "", "Driver": "", "Source": ""},
+    ".HostConfig.Mounts[]": {
+        "ReadOnly": False, "Source": "", "BindOptions": None, "VolumeOptions": None,
+        "TmpfsOptions": None,
+    },
+    ".IPAM.Config[]": {"Subnet": "", "IPRange": "", "Gateway": "", "AuxiliaryAddresses": {}},
+    ".RootFS": {"Layers": []},
+    ".Actor": {"ID": "", "Attributes": {}},
+}  # fmt: skip
 
 
 class Format:
@@ -54,5 +74,5 @@ def template_value(value: Any, path: str = "") -> Any:
     if path.rpartition(".")[2] in _MAPS or path.endswith(".LogConfig.Config"):
         return Map(items)
     made = Struct(items)
-    made.optional = _OPTIONAL.get(path, ())
+    made.optional = _OPTIONAL.get(path, {})
     return made

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import anyio
+import anyio.lowlevel
 from aiohttp import web
 
 from orchestrator.api.parts import Parts
@@ -14,6 +16,8 @@ from orchestrator.model.events import Event
 from orchestrator.wire.events import FILTERS, event_message, wanted
 from orchestrator.wire.filters import Filters
 from orchestrator.wire.times import moment_of
+
+_AT_ONCE = 100
 
 
 class EventHandlers:
@@ -29,12 +33,16 @@ class EventHandlers:
         since, until = _moment(request, "since", now), _moment(request, "until", now)
         with self._events.live.subscribe() as live:
             # Looked up before anything else can happen, so that nothing comes twice or never.
-            past: list[Event] = []
+            past: Iterable[Event] = ()
             if since is not None or (until is not None and until <= now):
-                past = list(self._events.log.between(since or 0.0, now if until is None else until))
+                end = now if until is None else min(now, until)
+                past = self._events.log.between(since or 0.0, end)
             async with json_lines(request) as lines:
-                for event in past:
+                for number, event in enumerate(past):
                     await _tell(lines, event, filters)
+                    if number % _AT_ONCE == 0:
+                        # A long history must not keep others waiting.
+                        await anyio.lowlevel.checkpoint()
                 if until is None or until > now:
                     with anyio.move_on_after(None if until is None else until - time.time()):
                         async for event in live:

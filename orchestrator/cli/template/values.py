@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 NOTHING = "<no value>"
@@ -18,9 +19,9 @@ class Map(dict[str, Any]):
 
 
 class Struct(dict[str, Any]):
-    """An object of which some fields may be absent without being wrong."""
+    """An object of which some fields may be absent without being wrong: they are as told here."""
 
-    optional: tuple[str, ...] = ()
+    optional: Mapping[str, Any] = MappingProxyType({})
 
 
 class Row:
@@ -61,7 +62,7 @@ def field(value: Any, name: str) -> Any:
             if each.lower() == name.lower():
                 return value[each]
         if isinstance(value, Struct) and name in value.optional:
-            return None
+            return value.optional[name]
         raise Absent(f'map has no entry for key "{name}"')
     if value is None:
         raise Absent(f"nil pointer evaluating field {name}")

@@ -10,6 +10,7 @@ from orchestrator.cli.template.run import Template
 
 VALUE = {
     "Id": "abc",
+    "Mounts": [{"Type": "bind", "Destination": "/x"}],
     "State": {"Status": "running", "Pid": 12, "Load": 1.5},
     "Config": {"Labels": {"a": "1", "b": "2"}, "Cmd": ["sh", "-c"]},
     "NetworkSettings": {
@@ -59,6 +60,9 @@ VALUE = {
             "Ab Cd x  |ab[a b]",
         ),
         ("{{println .Id 1}}", "abc 1\n"),
+        ("{{range .Mounts}}{{.Name}}|{{.Destination}}{{end}}", "|/x"),
+        ("{{.ID}} {{.state.Status}}", "abc running"),
+        ("{{with $x := .Id}}{{$x}}{{end}}{{if and .Yes (eq .Id `abc`)}}!{{end}}", "abc!"),
     ],
 )
 def test_a_template_prints_what_go_prints(template: str, printed: str) -> None:
