@@ -1,12 +1,13 @@
-"""Switches written with a value, as Go's flag packages take them: `--rm=true`, `--init=false`.
+"""Command lines as Go's flag packages take them: switches may be written with a value (`--rm=true`,
+`--init=false`), and the value of an option may begin with a dash.
 
-argparse has no such form: the words are made plain for it, and what is switched off is noted.
+argparse has no such forms: the words are made plain for it, and what is switched off is noted.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 _TRUE = ("1", "t", "true")
 _FALSE = ("0", "f", "false")
@@ -38,13 +39,11 @@ def plain_switches(
                 plain.append(name)
                 continue
         plain.append(word)
-        if _takes_next(word, options):
-            plain += _one(rest)
+        if _takes_next(word, options) and (following := next(rest, None)) is not None:
+            # argparse takes no value that looks like an option, unless it is joined to its name.
+            joined = word + "=" * word.startswith("--") + following
+            plain[-1:] = [joined] if following.startswith("-") else [word, following]
     return plain, off
-
-
-def _one(words: Iterator[str]) -> list[str]:
-    return [word for word in (next(words, None),) if word is not None]
 
 
 def _takes_next(word: str, options: Mapping[str, argparse.Action]) -> bool:
