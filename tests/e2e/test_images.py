@@ -6,12 +6,15 @@ import json
 import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import EngineUnderTest, Result
+from tests.support.oci import add_file
 
 Pystack = Callable[..., Result]
 
@@ -314,3 +317,48 @@ def test_save_writes_to_no_terminal(engine: EngineUnderTest, busybox: str) -> No
         os.close(primary)
     assert done.returncode == 1
     assert "cowardly refusing to save to a terminal" in done.stderr
+
+
+def test_a_device_in_an_image_opens_nothing(pystack: Pystack, tmp_path: Path) -> None:
+    root = tmp_path / "root.tar"
+    with tarfile.open(root, "w") as tar:
+        with Path("/bin/busybox").open("rb") as program:
+            size = os.fstat(program.fileno()).st_size
+            add_file(tar, "bin/busybox", program, mode=0o755, size=size)
+        # The loop devices' and the kernel's memory's numbers: whatever they are, they stay shut.
+        for name, major, minor in (("disk", 7, 0), ("memory", 1, 1)):
+            kind = tarfile.BLKTYPE if name == "disk" else tarfile.CHRTYPE
+            add_file(tar, name, type=kind, devmajor=major, devminor=minor, mode=0o666)
+    pystack("import", str(root), "smuggler")
+    for name in ("disk", "memory"):
+        script = f"/bin/busybox ls -l /{name}; /bin/busybox dd if=/{name} count=1"
+        said = pystack("run", "--rm", "smuggler", "/bin/busybox", "sh", "-c", f"{script}; true")
+        assert "rw-rw-rw-" in said.stdout
+        assert f"can't open '/{name}': Operation not permitted" in said.stderr
+
+
+def test_runs_pulls_and_removals_at_once_fail_in_words_only(engine: EngineUnderTest) -> None:
+    commands = [
+        (["run", "--rm", "busybox", "echo", "ran"], 5),
+        (["pull", "-q", "busybox"], 5),
+        (["rmi", "-f", "busybox"], 7),
+        (["image", "prune", "-a", "-f"], 4),
+    ]
+
+    def again(words: list[str], times: int) -> list[Result]:
+        return [engine.run(*words) for _ in range(times)]
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = [pool.submit(again, words, times) for words, times in (*commands, commands[0])]
+        results = [result for answer in answers for result in answer.result()]
+    ran = [result for result in results if result.argv[0] == "run"]
+    assert any(result.stdout == "ran\n" for result in ran)
+    for result in results:
+        if result.exit_code:
+            # It went between the pull and the container, or was in use: both are in order.
+            assert re.search(r"No such image: busybox|conflict: unable to", result.stderr), result
+    assert engine.run("run", "--rm", "busybox", "echo", "ran").stdout == "ran\n"
+    engine.run("rmi", "-f", "busybox")
+    content = engine.directory / "data/content"
+    for place in ("l", "layers", "tmp", "blobs/sha256"):
+        assert list((content / place).iterdir()) == [], place
