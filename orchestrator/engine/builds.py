@@ -146,7 +146,14 @@ class Builds:
                 image = self._images.register(image, tags)
                 self._tell(image, tags)
             await to_thread.run_sync(contexts.save)
-        report(Progress(subject=f"{title} exporting to image".strip(), step="built", detail=image.id, done=True))
+        report(
+            Progress(
+                subject=f"{title} exporting to image".strip(),
+                step="built",
+                detail=image.id,
+                done=True,
+            )
+        )
         await self.storage.bound(self._settings.build_cache_max_bytes)
         return Built(image=image, findings=tuple(findings))
 

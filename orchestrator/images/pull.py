@@ -172,6 +172,13 @@ async def _layer(pull: _Pull, blob: Descriptor, diff_id: str, chain: str) -> Lay
         if found := await known_layer(pull.store, blob, chain):
             _tell(pull, blob, "already here", blob.size_bytes)
             return found
+        if blob.size_bytes > pull.settings.max_layer_bytes:
+            raise Failed(
+                f"a layer of {pull.subject} has {blob.size_bytes} bytes",
+                code="layer-too-large",
+                about=blob.digest,
+                hint="raise max_layer_bytes in the settings if the image is to be trusted",
+            )
         _tell(pull, blob, "waiting", 0)
         async with pull.downloads:
             if pull.store.has_blob(blob.digest):

@@ -10,6 +10,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +24,8 @@ from orchestrator.images.retry import delay_s
 from orchestrator.images.transport import Transport
 from orchestrator.model.image import Descriptor
 
-_PIECE = 512 << 10
+_PIECE = 256 << 10
+_LEAST_CHUNK = 512 << 10
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 _BINARY = "application/octet-stream"
 
@@ -90,25 +92,17 @@ class Uploads:
     async def _send(
         self, blob: Descriptor, file: int, told: Callable[[int], None], location: str
     ) -> None:
-        failures = 0
-        position = 0
-        furthest = 0
+        state = _State(location, chunk_bytes=self._chunk_bytes or max(1, blob.size_bytes))
         while True:
             try:
-                if not location:
-                    location, position = await self._begin(), 0
-                while position < blob.size_bytes:
-                    location, position = await self._patch(location, blob, file, position, told)
-                    furthest = max(furthest, position)
-                await self._finish(location, blob)
+                state.location = state.location or await self._begin()
+                while state.position < blob.size_bytes:
+                    await self._patch(state, blob, file, told)
+                await self._finish(state.location, blob)
                 return
             except (Unavailable, NotFound, _OutOfStep) as problem:
-                reached = location and await self._reached(location)
-                location, position = reached or ("", 0)
-                # Progress starts the count anew: a large layer over a bad line gets there.
-                failures = 1 if position > furthest else failures + 1
-                furthest = max(furthest, position)
-                delay = delay_s(failures)
+                reached = await self._reached(state.location) if state.location else None
+                delay = state.broke(reached)
                 if delay is None:
                     if isinstance(problem, PystackError):
                         raise
@@ -123,30 +117,25 @@ class Uploads:
             return location
 
     async def _patch(
-        self,
-        location: str,
-        blob: Descriptor,
-        file: int,
-        position: int,
-        told: Callable[[int], None],
-    ) -> tuple[str, int]:
-        """Where to send what comes next, and how much has arrived."""
-        end = blob.size_bytes
-        if self._chunk_bytes:
-            end = min(end, position + self._chunk_bytes)
-        headers = {"Content-Type": _BINARY, "Content-Length": str(end - position)}
-        if position or end < blob.size_bytes:
-            headers["Content-Range"] = f"{position}-{end - 1}"
+        self, state: _State, blob: Descriptor, file: int, told: Callable[[int], None]
+    ) -> None:
+        start, end = state.position, min(blob.size_bytes, state.position + state.chunk_bytes)
+        headers = {"Content-Type": _BINARY, "Content-Length": str(end - start)}
+        if start or end < blob.size_bytes:
+            headers["Content-Range"] = f"{start}-{end - 1}"
+        if state.alone:
+            headers["Connection"] = "close"
 
         def body() -> AsyncGenerator[bytes]:
-            return _part(file, position, end, told)
+            return _part(file, start, end, told)
 
+        location = state.location
         async with self._transport.request("PATCH", location, headers, body, tries=1) as response:
             if response.status == 416:
                 raise _OutOfStep
             if response.status not in (200, 201, 202, 204):
                 raise await self._refused(response)
-            return response.headers.get("Location") or location, end
+            state.arrived(response.headers.get("Location") or location, end)
 
     async def _finish(self, location: str, blob: Descriptor) -> None:
         separator = "&" if "?" in location else "?"
@@ -174,6 +163,41 @@ class Uploads:
         body = await said_by(response)
         endpoint = self._transport.endpoint
         return refusal(endpoint, response.status, body, self._name, "pushing")
+
+
+@dataclass(slots=True)
+class _State:
+    """How far an upload is. Where a registry can take up a broken one only at the end of a request
+    (Debian's docker-registry), requests become smaller with every break, and each has a connection
+    of its own, until they get through."""
+
+    location: str
+    chunk_bytes: int
+    position: int = 0
+    furthest: int = 0
+    failures: int = 0
+    alone: bool = False
+
+    def arrived(self, location: str, position: int) -> None:
+        self.location, self.position = location, position
+        if position > self.furthest:
+            # Progress starts the count anew: a large layer over a bad line gets there.
+            self.furthest, self.failures = position, 0
+
+    def broke(self, reached: tuple[str, int] | None) -> float | None:
+        """Seconds to wait before going on from where the registry has got to, or (None) from the
+        beginning; None for giving up."""
+        if reached is not None:
+            self.failures += 1
+            self.arrived(*reached)
+            return delay_s(max(1, self.failures))
+        self.location, self.position = "", 0
+        if self.chunk_bytes > _LEAST_CHUNK:
+            self.chunk_bytes = max(_LEAST_CHUNK, self.chunk_bytes // 4)
+            self.alone = True
+        else:
+            self.failures += 1
+        return delay_s(max(1, self.failures))
 
 
 class _OutOfStep(Exception):

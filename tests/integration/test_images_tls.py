@@ -71,13 +71,16 @@ def settings_for(tmp_path: Path, registries: Mapping[str, RegistrySettings]) -> 
 
 
 @contextlib.contextmanager
-def tls_registry(directory: Path, key: Path, certificate: Path) -> Iterator[str]:
+def tls_registry(
+    directory: Path, key: Path, certificate: Path, client_authority: Path | None = None
+) -> Iterator[str]:
+    authorities = [str(client_authority)] if client_authority else []
     config = {
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": str(directory / "storage")}},
         "http": {
             "addr": f"127.0.0.1:{PORT}",
-            "tls": {"certificate": str(certificate), "key": str(key)},
+            "tls": {"certificate": str(certificate), "key": str(key), "clientcas": authorities},
         },
     }
     (directory / "registry.yml").write_text(json.dumps(config))

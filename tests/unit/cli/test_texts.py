@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -249,6 +250,69 @@ def test_live_progress_is_redrawn_in_place_and_adds_up_the_layers() -> None:
     board.tick()
     assert screen.getvalue().endswith("\x1b[J")
     assert "\x1b[2A\r" in screen.getvalue(), "it goes back over the two lines drawn before"
+
+
+PULLED = [
+    {"status": "Pulling from library/redis", "id": "7"},
+    {"status": "Pulling fs layer", "progressDetail": {}, "id": "aa"},
+    {"status": "Already exists", "progressDetail": {}, "id": "bb"},
+    {
+        "status": "Downloading",
+        "progressDetail": {"current": 1_000, "total": 4_000},
+        "progress": "[====>    ]",
+        "id": "aa",
+    },
+]
+
+
+def test_dockers_messages_are_a_row_for_each_layer() -> None:
+    screen = Screen()
+    board = LiveBoard(Terminal(screen, {"NO_COLOR": "1"}), "pull redis:7", lambda: 0.0)
+    shown: list[str] = []
+
+    def lines() -> Iterator[Any]:
+        yield from PULLED
+        shown.extend(board.lines(final=False))
+        yield {"status": "Pull complete", "progressDetail": {}, "id": "aa"}
+        yield {"status": "Digest: sha256:00"}
+
+    said: list[str] = []
+    assert watch(lines(), board, said.append) == {}
+    assert [line.split() for line in shown] == [
+        ["[+]", "pull", "redis:7", "1/2"],
+        ["⠋", "aa", "Downloading", "[=======>", "]", "1kB/4kB", "0.0s"],
+        ["✔", "bb", "Already", "exists", "0.0s"],
+    ]
+    assert said == ["7: Pulling from library/redis", "Digest: sha256:00"]
+
+
+def test_dockers_messages_are_plain_lines_in_a_pipe() -> None:
+    stream = io.StringIO()
+    more = {"status": "Downloading", "progressDetail": {"current": 2, "total": 4}, "id": "aa"}
+    watch([*PULLED, more], PlainBoard(Terminal(stream, {})))
+    assert stream.getvalue().splitlines() == [
+        "7: Pulling from library/redis",
+        "aa: Pulling fs layer",
+        "bb: Already exists",
+        "aa: Downloading",
+    ]
+
+
+def test_a_line_of_its_own_stands_above_what_is_redrawn() -> None:
+    screen = Screen()
+    board = LiveBoard(Terminal(screen, {"NO_COLOR": "1"}), "pull", lambda: 1.0)
+    board.update({"subject": "aa", "step": "Downloading"})
+    before = len(screen.getvalue())
+    board.say("a line")
+    assert screen.getvalue()[before:].startswith("\x1b[2A\r\x1b[2Ka line\n\x1b[2K[+] pull 0/1\n")
+
+
+def test_what_failed_carries_what_to_do_about_it() -> None:
+    fault = {"message": "no", "code": "no-such-image", "about": "x", "hint": "try y"}
+    line = {"error": "no", "errorDetail": {"message": "no"}, "fault": fault}
+    with pytest.raises(NotFound) as caught:
+        watch([line], PlainBoard(Terminal(io.StringIO(), {})))
+    assert caught.value.hint == "try y"
 
 
 def test_what_a_failing_step_said_is_shown_when_it_is_over() -> None:

@@ -4,10 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.cli.image.names import split
 from orchestrator.errors import InvalidInput
 from orchestrator.images.reference import Reference, parse_reference
+from orchestrator.wire.credentials import domain_of
 
 DIGEST = "sha256:" + "ab" * 32
+LONG = "sha512:" + "ab" * 64
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,7 @@ DIGEST = "sha256:" + "ab" * 32
         ("[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"),
         (f"redis@{DIGEST}", f"docker.io/library/redis@{DIGEST}", f"redis@{DIGEST}"),
         (f"redis:7@{DIGEST}", f"docker.io/library/redis:7@{DIGEST}", f"redis:7@{DIGEST}"),
+        (f"r.example/a@{LONG}", f"r.example/a@{LONG}", f"r.example/a@{LONG}"),
     ],
 )
 def test_a_short_form_means_the_full_one(typed: str, full: str, familiar: str) -> None:
@@ -41,6 +45,8 @@ def test_a_short_form_means_the_full_one(typed: str, full: str, familiar: str) -
         ("redis:" + "x" * 129, "is not a tag"),
         ("redis@sha256:abc", "the digest is not"),
         ("redis@", "the digest is not"),
+        ("redis@sha512:" + "ab" * 32, "the digest is not"),
+        ("ab" * 32, "an image's id"),
         ("a//b", "is not a repository name"),
         ("-host.example/app", "is not a registry host"),
         ("../etc/passwd", "is not a registry host"),
@@ -82,3 +88,40 @@ def test_the_full_and_the_familiar_form_mean_the_same(
     # A first part with a dot would read as a host, so only the full form can say it.
     if domain != "docker.io" or not (slash and ("." in first or first == "localhost")):
         assert parse_reference(reference.familiar) == reference
+
+
+PARTS = st.sampled_from(
+    [
+        *("redis", "a", "A", ".", "..", "/", ":", "@", "-", "_", "__", "localhost", "r.example"),
+        *("5000", DIGEST, "sha256:", LONG, "ab" * 32, "[::1]", "ö", "\n", " ", "%", "\x00"),
+    ]
+)
+
+
+@given(st.text(max_size=40) | st.lists(PARTS, max_size=8).map("".join))
+def test_any_text_is_a_reference_or_is_refused(text: str) -> None:
+    try:
+        reference = parse_reference(text)
+    except InvalidInput as error:
+        said = (error.code, bool(error.hint))
+        assert said == ("image-reference-invalid", True)
+        return
+    # What was understood can be said in full, and means the same; once in full, always in full.
+    assert parse_reference(str(reference)) == reference
+    assert reference.wanted
+    assert reference.name == f"{reference.domain}/{reference.path}"
+    assert parse_reference(reference.name).path == reference.path
+    assert parse_reference(str(reference.with_tag("x"))).wanted == "x"
+
+
+@given(st.lists(PARTS, max_size=6).map("".join))
+def test_the_command_line_takes_names_apart_as_the_engine_does(text: str) -> None:
+    try:
+        reference = parse_reference(text)
+    except InvalidInput:
+        return
+    name = split(text)
+    assert name.canonical == reference.name
+    assert name.wanted in (reference.wanted, "")
+    assert domain_of(name.repository) == reference.domain
+    assert parse_reference(name.written(name.wanted or "latest")).wanted == reference.wanted
