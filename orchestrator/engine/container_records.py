@@ -99,10 +99,17 @@ class ContainerRecords:
         self, action: str, container: Container, more: Mapping[str, str] | None = None
     ) -> None:
         """Nothing; the event is out, with the labels, the name and the image of the container."""
-        attributes = {
-            **container.spec.labels,
-            "name": container.name,
-            "image": container.spec.image,
-            **(more or {}),
-        }
-        self._events.tell("container", action, container.id, attributes)
+        tell_of(self._events, action, container, more)
+
+
+def tell_of(
+    events: Events, action: str, container: Container, more: Mapping[str, str] | None = None
+) -> None:
+    """Nothing; the event is out, with the labels, the name and the image of the container."""
+    attributes = {
+        **container.spec.labels,
+        "name": container.name,
+        "image": container.spec.image,
+        **(more or {}),
+    }
+    events.tell("container", action, container.id, attributes)

@@ -12,8 +12,10 @@ from aiohttp import WSMsgType, web
 from orchestrator.api.docker.framing import FRAMED, RAW, frame
 from orchestrator.api.docker.logs import replay
 from orchestrator.api.docker.requests import flag, window_size
+from orchestrator.api.outbox import Outbox
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import Hijacked, Taken, hijack
+from orchestrator.engine.container_records import tell_of
 from orchestrator.errors import Conflict
 from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 from orchestrator.model.observed import Container
@@ -54,6 +56,8 @@ class AttachHandlers:
                 hint=f"start it with `pystack start {container.name}`",
             )
         resize(self._parts.launcher.bundle(container).path, rows=rows, columns=columns)
+        size = {"height": str(rows), "width": str(columns)}
+        tell_of(self._parts.events, "resize", container, size)
         return web.Response(status=200)
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
@@ -61,8 +65,17 @@ class AttachHandlers:
         container = self._attachable(request)
         # Before the takeover: after it there is no status to answer with.
         keys = _keys(request, container)
-        async with hijack(request, RAW if container.spec.tty else FRAMED) as client:
-            await self._serve(request, container, _Client(client, container), keys)
+        tell_of(self._parts.events, "attach", container)
+        tty = container.spec.tty
+        async with hijack(request, RAW if tty else FRAMED) as stream:
+            outbox = Outbox(
+                stream,
+                self._parts.settings.data_dir,
+                lambda: self._containers.clients_of(container.id) < 2,
+            )
+            with outbox:
+                client = StreamClient(stream, outbox, framed=not tty)
+                await self._serve(request, container, client, keys)
         return Taken()
 
     async def attach_websocket(self, request: web.Request) -> web.StreamResponse:
@@ -72,6 +85,7 @@ class AttachHandlers:
         """
         container = self._attachable(request)
         keys = _keys(request, container)
+        tell_of(self._parts.events, "attach", container)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await self._serve(request, container, _WebsocketClient(socket), keys)
@@ -130,11 +144,13 @@ async def joined(
             await session.write(keys.rest())
             session.end_input()
 
+        tasks.start_soon(client.pump)
         if keys is not None:
             tasks.start_soon(send_input, keys)
         async for number, data in session.output():
             if number in wanted:
                 await client.send(number, data)
+        await client.flush()
         tasks.cancel_scope.cancel()
     return detached
 
@@ -149,28 +165,36 @@ class _AnyClient(Protocol):
 
     async def send(self, stream: int, data: bytes) -> None: ...
 
+    async def pump(self) -> None: ...
+
+    async def flush(self) -> None: ...
+
     def received(self) -> AsyncIterator[bytes]: ...
 
 
 class StreamClient:
     """A client at a hijacked connection; output is framed unless it is a terminal's."""
 
-    def __init__(self, stream: Hijacked, *, framed: bool) -> None:
+    def __init__(self, stream: Hijacked, outbox: Outbox, *, framed: bool) -> None:
         self._stream = stream
+        self._outbox = outbox
         self._framed = framed
 
     async def send(self, stream: int, data: bytes) -> None:
-        """Nothing, once the client has taken most of what it was sent."""
-        self._stream.write(frame(stream, data) if self._framed else data)
-        await self._stream.drain()
+        """Nothing, once the piece of output is on its way."""
+        await self._outbox.put(frame(stream, data) if self._framed else data)
+
+    async def pump(self) -> None:
+        """Send what is on its way; to be run meanwhile."""
+        await self._outbox.pump()
+
+    async def flush(self) -> None:
+        """Nothing, once everything has been sent."""
+        await self._outbox.flush()
 
     def received(self) -> AsyncIterator[bytes]:
         """What the client sends."""
         return self._stream.received()
-
-
-def _Client(stream: Hijacked, container: Container) -> StreamClient:  # noqa: N802
-    return StreamClient(stream, framed=not container.spec.tty)
 
 
 class _WebsocketClient:
@@ -179,6 +203,12 @@ class _WebsocketClient:
 
     async def send(self, _stream: int, data: bytes) -> None:
         await self._socket.send_bytes(data)
+
+    async def pump(self) -> None:
+        """Nothing: `send` waits itself."""
+
+    async def flush(self) -> None:
+        """Nothing: it has been sent."""
 
     async def received(self) -> AsyncIterator[bytes]:
         async for message in self._socket:

@@ -10,6 +10,7 @@ from aiohttp import web
 from orchestrator.api.docker.requests import flag
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import json_lines
+from orchestrator.engine.container_records import tell_of
 from orchestrator.engine.usage import processes_of, usage_of
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.model.usage import Usage
@@ -21,6 +22,7 @@ _EVERY_S = 1.0
 class StatsHandlers:
     def __init__(self, parts: Parts) -> None:
         self._containers = parts.nouns.containers
+        self._events = parts.events
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -61,4 +63,5 @@ class StatsHandlers:
                 f"ps_args: {error}", code="bad-request", about="ps_args", hint="close the quote"
             ) from error
         table = await processes_of(container, arguments)
+        tell_of(self._events, "top", container)
         return web.json_response({"Titles": table.titles, "Processes": table.rows})
