@@ -33,13 +33,14 @@ class _Zone:
 
 
 class Directory:
-    """The names of every network."""
+    """The names of every network; another `version` with every change of them."""
 
     def __init__(self) -> None:
         self._zones: dict[str, _Zone] = {}
         self._entries: dict[str, list[Entry]] = {}
         self._standings: dict[str, Standing] = {}
         self._turn = 0
+        self.version = 0
 
     def add(self, container_id: str, container_name: str, endpoints: Iterable[Endpoint]) -> None:
         """Nothing; the container is known by these endpoints and no others."""
@@ -47,6 +48,7 @@ class Directory:
         self.remove(container_id)
         entries = [Entry(container_id, container_name, e) for e in endpoints]
         self._entries[container_id] = entries
+        self.version += 1
         if standing is not None:
             self._standings[container_id] = standing
         for entry in entries:
@@ -60,6 +62,7 @@ class Directory:
 
     def remove(self, container_id: str) -> None:
         """Nothing; a container that is not known is no error."""
+        self.version += 1
         self._standings.pop(container_id, None)
         for entry in self._entries.pop(container_id, ()):
             zone = self._zones[entry.endpoint.network_id]
@@ -78,6 +81,7 @@ class Directory:
         """Whether that is news: how well the container answers from now on. One that is not known
         is no error."""
         before = self._standings.pop(container_id, Standing.READY)
+        self.version += 1
         if container_id in self._entries and standing is not Standing.READY:
             self._standings[container_id] = standing
         return before is not standing

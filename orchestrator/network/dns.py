@@ -13,7 +13,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -30,6 +30,7 @@ from orchestrator.network.upstream import Upstream
 # So short that a replaced container is noticed at once by those that keep answers for their TTL.
 _TTL_S = 1
 _BATCH = 64
+_MOST_KEPT = 256
 _TCP_IDLE_S = 30.0
 _TCP_BACKLOG = 64
 _TABLE = "ip pystack_dns"
@@ -50,12 +51,14 @@ class View:
 
     `lookup` says what a name means, None for one that is not ours; `reverse` the name of an
     address, or "". `servers` gives those to be asked about everything else; where it gives none,
-    everything else fails.
+    everything else fails. As long as `version` says the same, so does `lookup` of a name with
+    addresses.
     """
 
     lookup: Callable[[str], Found | None]
     reverse: Callable[[str], str]
     servers: Callable[[], Sequence[str]]
+    version: Callable[[], int]
 
 
 @dataclass(slots=True)
@@ -63,6 +66,10 @@ class _Service:
     view: View
     udp: socket.socket
     tcp: socket.socket
+    # Answers that need no turns taken, by the question without its identifier: what programs ask
+    # again and again.
+    kept: dict[bytes, bytes] = field(default_factory=dict)
+    version: int = -1
 
 
 class Names:
@@ -89,6 +96,7 @@ class Names:
         """Whether the container is served: from now on it knows what this view says."""
         if service := self._services.get(container_id):
             service.view = view
+            service.kept.clear()
             return True
         return False
 
@@ -150,7 +158,7 @@ class Names:
                 packet, asker = service.udp.recvfrom(4096)
             except OSError:  # nothing more, or an ICMP error about an earlier answer
                 return
-            answer = self._own_answer(service.view, packet, over_udp=True)
+            answer = self._own_answer(service, packet, over_udp=True)
             if answer is None:
                 self._tasks.start_soon(self._relay_udp, service, packet, asker)
             elif answer:
@@ -177,20 +185,28 @@ class Names:
                 with anyio.fail_after(_TCP_IDLE_S):
                     size = int.from_bytes(await _exactly(loop, connection, 2), "big")
                     packet = await _exactly(loop, connection, size)
-                answer = self._own_answer(service.view, packet, over_udp=False)
+                answer = self._own_answer(service, packet, over_udp=False)
                 if answer is None:
                     answer = await self._upstream.ask(service.view.servers(), packet)
                 await loop.sock_sendall(connection, len(answer).to_bytes(2, "big") + answer)
 
-    def _own_answer(self, view: View, packet: bytes, *, over_udp: bool) -> bytes | None:
+    def _own_answer(self, service: _Service, packet: bytes, *, over_udp: bool) -> bytes | None:
         """The answer that needs nobody else; None where others are to be asked."""
+        view = service.view
+        if (version := view.version()) != service.version:
+            service.version = version
+            service.kept.clear()
+        if known := service.kept.get(packet[2:]):
+            return packet[:2] + known
         try:
             question = dnswire.parse_question(packet)
         except dnswire.MalformedError:
             return dnswire.refusal(packet, dnswire.FORMERR)
         room = question.room if over_udp else 65535
-        answer = _answer(view, packet, question, room)
+        answer, lasting = _answer(view, packet, question, room)
         if answer is not None:
+            if lasting and len(service.kept) < _MOST_KEPT:
+                service.kept[packet[2:]] = answer[2:]
             return answer
         servers = view.servers()
         if not servers:
@@ -218,16 +234,19 @@ def _bound(udp_port: int, tcp_port: int) -> tuple[socket.socket, socket.socket]:
     return udp, tcp
 
 
-def _answer(view: View, packet: bytes, question: Question, room: int) -> bytes | None:
+def _answer(view: View, packet: bytes, question: Question, room: int) -> tuple[bytes | None, bool]:
+    """The answer, None where it is not ours to give; and whether the next one is the same, for as
+    long as the view's version is."""
     if not question.internet:
-        return None
+        return None, False
     if question.kind == dnswire.PTR:
         name = view.reverse(dnswire.reverse_address(question.name))
-        data = [dnswire.name_data(name)] if name else []
-        return dnswire.reply(packet, question, data, _TTL_S, room=room) if name else None
+        if not name:
+            return None, False
+        return dnswire.reply(packet, question, [dnswire.name_data(name)], _TTL_S, room=room), False
     found = view.lookup(question.name)
     if found is None:
-        return None
+        return None, False
     match question.kind:
         case dnswire.A | dnswire.ANY:
             data = [socket.inet_aton(a) for a in found.ipv4]
@@ -236,7 +255,8 @@ def _answer(view: View, packet: bytes, question: Question, room: int) -> bytes |
         case _:
             data = []
     kind = dnswire.A if question.kind == dnswire.ANY else question.kind
-    return dnswire.reply(packet, question, data, _TTL_S, kind=kind, room=room)
+    alone = len(found.ipv4) == 1 and len(found.ipv6) <= 1
+    return dnswire.reply(packet, question, data, _TTL_S, kind=kind, room=room), alone
 
 
 def _send(udp: socket.socket, answer: bytes, asker: tuple[str, int]) -> None:

@@ -89,7 +89,12 @@ class Naming:
             # Read each time: the host's name servers change while containers run.
             return (container.spec.dns or self._host_resolv().servers) if outward else ()
 
-        return View(lookup, lambda address: self._directory.name_of(ids, address), servers)
+        return View(
+            lookup,
+            lambda address: self._directory.name_of(ids, address),
+            servers,
+            lambda: self._directory.version,
+        )
 
     def _is_down(self, network_ids: Sequence[str], name: str) -> bool:
         """Whether the name is that of a container which does not run: then no other name server

@@ -130,13 +130,17 @@ class Publisher:
 
     def check(self, claim: Claim) -> None:
         """Nothing, when no other container has what is claimed.  Raises: Conflict."""
-        for position, binding in enumerate(claim.bindings):
-            for theirs in claim.bindings[:position]:
-                if sharing.overlaps(binding, theirs) and binding != theirs:
-                    raise _in_use(binding, self._name_of(claim.container_id), "twice by")
-        for other in self._rivals(claim):
-            for binding in claim.bindings:
-                for theirs in other.bindings:
+        wanted: dict[tuple[str, int], list[PortBinding]] = {}
+        for binding in claim.bindings:
+            same_number = wanted.setdefault((binding.protocol, binding.host_port), [])
+            if any(sharing.overlaps(binding, b) and binding != b for b in same_number):
+                raise _in_use(binding, self._name_of(claim.container_id), "twice by")
+            same_number.append(binding)
+        for other in self._claims.values():
+            if other.container_id == claim.container_id:
+                continue
+            for theirs in other.bindings:
+                for binding in wanted.get((theirs.protocol, theirs.host_port), ()):
                     clash = sharing.overlaps(binding, theirs)
                     if clash and not sharing.may_share(claim, binding, other, theirs):
                         raise _in_use(binding, self._name_of(other.container_id))
@@ -148,16 +152,6 @@ class Publisher:
             for one in held.sockets:
                 one.close()
         self._held.clear()
-
-    def _rivals(self, claim: Claim) -> list[Claim]:
-        """The claims of others on the same port numbers."""
-        numbers = {(b.protocol, b.host_port) for b in claim.bindings}
-        return [
-            other
-            for other in self._claims.values()
-            if other.container_id != claim.container_id
-            and any((b.protocol, b.host_port) in numbers for b in other.bindings)
-        ]
 
     async def _change(self, before: Claim | None, after: Claim | None) -> None:
         """Makes the kernel and the relays follow from one claim of a container to the next."""
@@ -238,8 +232,7 @@ def _place(binding: PortBinding) -> Place:
 
 
 def _fronts(claim: Claim | None) -> list[Front]:
-    bindings = claim.bindings if claim is not None else ()
-    return [front for binding in bindings for front in sharing.fronts(binding)]
+    return list(claim.ports) if claim is not None else []
 
 
 def _addresses(claim: Claim | None) -> set[str]:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from orchestrator.model.container import PortBinding
@@ -49,7 +50,7 @@ class Backend(NamedTuple):
     weight: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Claim:
     """A container's wish to be reached at its bindings' host ports.
 
@@ -63,6 +64,15 @@ class Claim:
     group: str = ""
     weight: int = 1
     standing: Standing = Standing.READY
+
+    @cached_property
+    def ports(self) -> Mapping[Front, tuple[int, ...]]:
+        """The container's ports behind each front that it claims; nearly always one."""
+        found: dict[Front, tuple[int, ...]] = {}
+        for binding in self.bindings:
+            for front in fronts(binding):
+                found[front] = (*found.get(front, ()), binding.container_port)
+        return found
 
 
 def fronts(binding: PortBinding) -> list[Front]:
@@ -97,9 +107,8 @@ def _best(front: Front, claims: Iterable[Claim], family: int) -> tuple[Backend, 
         if not address or claim.standing is Standing.DRAINED or claim.weight <= 0:
             continue
         found += [
-            (claim.standing, Backend(address, binding.container_port, claim.weight))
-            for binding in claim.bindings
-            if front in fronts(binding)
+            (claim.standing, Backend(address, port, claim.weight))
+            for port in claim.ports.get(front, ())
         ]
     best = min((standing for standing, _ in found), default=Standing.READY)
     return tuple(sorted({backend for standing, backend in found if standing == best}))
