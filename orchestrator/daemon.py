@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from orchestrator.api.parts import Parts
 from orchestrator.api.server import application, served
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
+from orchestrator.controller.turn import started_in_order
 from orchestrator.engine.builds import Builds
 from orchestrator.engine.commit import Commits
 from orchestrator.engine.connections import Connections
@@ -34,6 +36,7 @@ from orchestrator.engine.disk_usage import DiskUsage
 from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.grants import Grants
+from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.image_archives import ImageArchives
 from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.images import Images
@@ -172,8 +175,10 @@ async def _serve(
                 networks,
                 volumes,
                 launcher,
+                Hooks(execs),
                 tasks,
                 settings.log_max_bytes,
+                partial(started_in_order, database),
             )
             nouns = Nouns(
                 containers=containers,

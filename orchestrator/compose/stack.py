@@ -18,6 +18,7 @@ from orchestrator.compose.mounting import Mounting
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.profiles import takes_part
+from orchestrator.model.observed import Subnet
 from orchestrator.model.stack import (
     Build,
     BuildSecret,
@@ -201,37 +202,46 @@ def _real_name(project: str, key: str, node: Node) -> str:
     return str(said.get("name") or (key if external else f"{project}_{key}"))
 
 
-def _subnets(key: str, node: Node, findings: Findings) -> dict[int, dict[str, str]]:
-    """The address settings by IP version; the model carries one subnet of each."""
-    found: dict[int, dict[str, str]] = {}
+def _subnets(key: str, node: Node, findings: Findings) -> dict[int, list[dict[str, Any]]]:
+    """The address settings by IP version."""
+    found: dict[int, list[dict[str, Any]]] = {4: [], 6: []}
     configs = node.get("ipam", "config")
     for number, config in enumerate(configs.items if configs else ()):
         at, said = f"networks.{key}.ipam.config[{number}]", config.plain()
         version = ip_network(said["subnet"], strict=False).version if said.get("subnet") else 0
         if not version:
             findings.warn(config.mark, at, "has no effect without a subnet")
-        elif version in found:
-            findings.warn(config.mark, at, f"only the first IPv{version} subnet is carried yet")
+        elif version == 6 and found[6]:
+            findings.warn(config.mark, at, "a network has one IPv6 subnet: it has no effect")
         else:
-            found[version] = said
+            found[version].append(said)
     return found
 
 
 def _network(key: str, name: str, node: Node, findings: Findings) -> StackNetwork:
     said, subnets = node.plain(), _subnets(key, node, findings)
-    four, six = subnets.get(4, {}), subnets.get(6, {})
+    four, *more = subnets[4] or [{}]
+    six = (subnets[6] or [{}])[0]
+    aux = [config.get("aux_addresses", {}) for config in (*subnets[4], *subnets[6])]
     return StackNetwork(
         key=key,
         name=name,
         driver=said.get("driver") or "bridge",
         external=bool(said.get("external", False)),
         internal=said.get("internal", False),
+        attachable=said.get("attachable", False),
         subnet=four.get("subnet", ""),
         gateway=four.get("gateway", ""),
         ip_range=four.get("ip_range", ""),
+        more_subnets=tuple(
+            Subnet(subnet=m["subnet"], gateway=m.get("gateway", ""), ip_range=m.get("ip_range", ""))
+            for m in more
+        ),
         ipv6=said.get("enable_ipv6", False),
         ipv6_subnet=six.get("subnet", ""),
         ipv6_gateway=six.get("gateway", ""),
+        ipv6_range=six.get("ip_range", ""),
+        aux_addresses={name: address for each in aux for name, address in each.items()},
         options=said.get("driver_opts", {}),
         labels={k: v or "" for k, v in said.get("labels", {}).items()},
     )

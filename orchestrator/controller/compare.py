@@ -4,7 +4,7 @@ Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from orchestrator.controller.plan import Change
 from orchestrator.model.container import ContainerSpec, GrantedFile, Resources
@@ -59,7 +59,11 @@ class Difference:
 def difference(container: Container, spec: ContainerSpec, image_id: str) -> Difference:
     """What must change for the container to be `spec` from the image `image_id` ("": any)."""
     changes = spec_changes(container.spec, spec)
-    live = all(c.field.partition(".")[0] in _LIVE or c.field in _LIVE_LIMITS for c in changes)
+    swapped = _swapped(container.spec.files, spec.files)
+    live = all(
+        c.field.partition(".")[0] in _LIVE or c.field in _LIVE_LIMITS or c.field in swapped
+        for c in changes
+    )
     same_name = container.spec.image == spec.image
     if image_id and image_id != container.image_id and same_name:
         was, now = short_id(container.image_id), short_id(image_id)
@@ -90,6 +94,19 @@ def _changed(attribute: str, was: object, now: object) -> list[Change]:
     if attribute in _SHOWN:
         return [_shown(attribute, was, now)]
     return [Change(field=attribute)]
+
+
+def _swapped(was: Iterable[GrantedFile], now: Iterable[GrantedFile]) -> set[str]:
+    """The sources of the files that differ in their content alone, and do not ask for a new
+    container when that changes."""
+    before = {f.source: f for f in was}
+    return {
+        file.source
+        for file in now
+        if file.on_change != "roll"
+        and file.source in before
+        and replace(before[file.source], version=file.version) == file
+    }
 
 
 def _changed_files(was: Iterable[GrantedFile], now: Iterable[GrantedFile]) -> list[Change]:

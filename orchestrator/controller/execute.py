@@ -189,6 +189,8 @@ class Executor:
         containers = self._nouns.containers
         match action:
             case ReplaceContainer():
+                if action.drain:
+                    await self._drain(action.old_id, None)
                 await self._remove(action.old_id, None, volumes=False)
                 await self._create(action)
             case CreateContainer():
@@ -204,6 +206,8 @@ class Executor:
             case StopContainer():
                 await containers.stop(action.id, action.grace_s)
             case RemoveContainer():
+                if action.drain:
+                    await self._drain(action.id, action.grace_s)
                 await self._remove(action.id, action.grace_s, volumes=action.volumes)
             case _:
                 raise AssertionError(f"no way to perform {action!r}")
@@ -215,6 +219,18 @@ class Executor:
             kept_volumes=action.kept_volumes,
             image_id=action.image_id,
         )
+
+    async def _drain(self, identifier: str, grace_s: float | None) -> None:
+        """Nothing, once the container has no connection by a port that others share, or its grace
+        is over; it gets no new ones."""
+        try:
+            container = self._nouns.containers.get(identifier)
+            wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
+            if container.running and self._nouns.networks.shares_ports(container):
+                await self._nouns.connections.drain(identifier)
+                await self._nouns.connections.emptied(identifier, max(0.0, wait_s))
+        except NotFound:
+            return  # it is gone already
 
     async def _remove(self, identifier: str, grace_s: float | None, *, volumes: bool) -> None:
         try:

@@ -172,12 +172,14 @@ class CreateContainer(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceContainer(Action):
-    """`kept_volumes` maps mount targets to the old container's anonymous volumes."""
+    """`kept_volumes` maps mount targets to the old container's anonymous volumes; `drain` is as
+    with RemoveContainer."""
 
     name: str
     old_id: str
     spec: ContainerSpec
     image_id: str = ""
+    drain: bool = False
     kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "replace"
 
@@ -248,12 +250,14 @@ class StopContainer(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveContainer(Action):
-    """The container is stopped first where it still runs."""
+    """The container is stopped first where it still runs; with `drain` the connections that it
+    has by ports which others share are left to it for its grace first."""
 
     name: str
     id: str
     grace_s: float | None = None
     volumes: bool = False
+    drain: bool = False
     verb = "remove"
 
     @property

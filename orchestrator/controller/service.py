@@ -110,6 +110,7 @@ def plan_service(draft: Draft, target: Target) -> None:
             RemoveContainer(
                 name=container.name,
                 id=container.id,
+                drain=True,
                 reason=f"{service.name} has scale {service.scale}",
             ),
             f"gone {container.name}",
@@ -219,6 +220,7 @@ def _replace(draft: Draft, target: Target, old: Container, wanted: _Wanted) -> N
             kept_volumes={} if renew else _anonymous(old),
             needs=draft.needs(_ingredients(target.service)),
             changes=changes,
+            drain=target.rollout is not None,
         ),
         f"container {wanted.name}",
     )
@@ -288,7 +290,10 @@ def _keep(draft: Draft, target: Target, container: Container, wanted: _Wanted) -
 def _remove_stale(draft: Draft, container: Container, kept: Container) -> None:
     draft.add(
         RemoveContainer(
-            name=container.name, id=container.id, reason=f"{kept.name} has taken its place"
+            name=container.name,
+            id=container.id,
+            drain=True,
+            reason=f"{kept.name} has taken its place",
         ),
         f"gone {container.name}",
     )

@@ -16,7 +16,7 @@ from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.limit_checks import check_limits, limit_warnings
 from orchestrator.engine.networks import Networks
 from orchestrator.errors import Conflict, InvalidInput, NotFound
-from orchestrator.model.container import Resources, RestartPolicy
+from orchestrator.model.container import ContainerSpec, Resources, RestartPolicy
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.runtime.driver import Runtime
@@ -192,19 +192,28 @@ class Adjustments:
                     about=container.name,
                     hint="only a container that was not started with --rm can be restarted",
                 )
-            host = await to_thread.run_sync(read_host)
-            lacking = await to_thread.run_sync(missing_limits, host.layout)
-            check_limits(spec, host, lacking)
-            if container.running and update.limits:
-                wanted = resources(spec.resources, host, lacking)
-                with anyio.CancelScope(shield=True):
-                    await self._runtime.update(container.id, wanted)
-                    if not spec.resources.pids_limit:
-                        # Not every runtime has a way of saying this.
-                        await to_thread.run_sync(lift_pids, container.state.pid, container.id)
+            warnings = await self.limit(container, spec)
             container = self._records.put(replace(container, spec=spec))
         self._records.changes.ring()
         self._records.tell("update", container)
+        return warnings
+
+    async def limit(self, container: Container, spec: ContainerSpec) -> list[str]:
+        """What of the limits of `spec` this kernel leaves out, as sentences, once the others are
+        in force where the container runs; its record is the caller's.
+
+        Raises: InvalidInput: a limit makes no sense with the others; Failed: the kernel refused.
+        """
+        host = await to_thread.run_sync(read_host)
+        lacking = await to_thread.run_sync(missing_limits, host.layout)
+        check_limits(spec, host, lacking)
+        if container.running and spec.resources != container.spec.resources:
+            wanted = resources(spec.resources, host, lacking)
+            with anyio.CancelScope(shield=True):
+                await self._runtime.update(container.id, wanted)
+                if not spec.resources.pids_limit:
+                    # Not every runtime has a way of saying this.
+                    await to_thread.run_sync(lift_pids, container.state.pid, container.id)
         return list(limit_warnings(spec, host, lacking))
 
 

@@ -14,7 +14,7 @@ import anyio
 
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.networks import Networks
-from orchestrator.engine.publishing import checked_weight, standing_of, without
+from orchestrator.engine.publishing import checked_weight, kept_binding, standing_of, without
 from orchestrator.engine.wiring import endpoint_on
 from orchestrator.errors import Conflict, Denied
 from orchestrator.model.container import Attachment, PortBinding
@@ -113,6 +113,24 @@ class Connections:
             return after
 
         return await self._changed(reference, take)
+
+    async def republish(self, reference: str, wanted: Sequence[PortBinding]) -> Container:
+        """The container, which publishes these ports and no others; host ports that were chosen
+        for open ones stay.
+
+        Raises: NotFound; Conflict: port-in-use, saying by whom.
+        """
+
+        async def change(container: Container) -> Container:
+            kept = [kept_binding(container, wish) for wish in wanted]
+            missing = [w for w, binding in zip(wanted, kept, strict=True) if binding is None]
+            fresh = self._networks.publishing.choose_ports(container, missing)
+            after = replace(container, ports=(*(b for b in kept if b is not None), *fresh))
+            if container.running:
+                await self._networks.publish(after)
+            return after
+
+        return await self._changed(reference, change)
 
     async def set_weight(self, reference: str, weight: int) -> Container:
         """The container, which gets new connections to ports that it shares by this weight.

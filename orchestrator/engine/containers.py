@@ -10,19 +10,24 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import anyio
+import structlog
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.admission import admit
+from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
+from orchestrator.engine.live import LiveChanges
 from orchestrator.engine.mount_plan import planned_mounts
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.probes import Probes
@@ -31,7 +36,7 @@ from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.exposed import published_ports
 from orchestrator.model.ids import new_id, short_id
-from orchestrator.model.observed import Container
+from orchestrator.model.observed import Container, Health, ProbeResult
 from orchestrator.model.process import check_command
 from orchestrator.model.signals import parse_signal
 from orchestrator.runtime.attach import Attachment, attach, resize
@@ -41,16 +46,23 @@ from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
 from orchestrator.runtime.security import check_security
-from orchestrator.supervisor.restart import SETTLED_S, next_restart
+from orchestrator.supervisor.restart import next_restart, settled_s, starts_with_engine
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
 
-_HEALTH_LOG = 5
 _KILLED = 137
+# After so many restarts in a row it is told that a container does not come up.
+_CRASH_LOOP = 3
+# What hooks may take where a policy started the container, and nobody waits for them.
+_HOOKS_AGAIN_S = 300.0
 
 
 class Containers:
-    """Every container of this engine; `tasks` is where the supervisors live."""
+    """Every container of this engine; `tasks` is where the supervisors live.
+
+    One that ended while no engine ran is started again by its policy, but for those that
+    `in_order` is true of: they are `due`, and whoever keeps their order starts them.
+    """
 
     def __init__(
         self,
@@ -60,21 +72,29 @@ class Containers:
         networks: Networks,
         volumes: Volumes,
         launcher: Launcher,
+        hooks: Hooks,
         tasks: TaskGroup,
         log_max_bytes: int,
+        in_order: Callable[[Container], bool] = lambda _: False,
     ) -> None:
         self._log_max_bytes = log_max_bytes
+        self._in_order = in_order
+        self._found_dead: set[str] = set()
         self._records = records
         self._runtime = runtime
         self._images = images
         self._networks = networks
         self._volumes = volumes
         self._launcher = launcher
+        self._hooks = hooks
         self._tasks = tasks
         self._supervisors: dict[str, anyio.CancelScope] = {}
         self._attaching: dict[str, list[tuple[anyio.Event, anyio.Event]]] = {}
+        self._clients: Counter[str] = Counter()
         self._probes = Probes(records, images, runtime)
         self.adjust = Adjustments(records, runtime, networks)
+        connections = Connections(records, networks)
+        self.live = LiveChanges(records, self.adjust, connections, launcher, runtime)
         self.changes = records.changes
 
     # -- finding ---------------------------------------------------------------------------
@@ -211,7 +231,9 @@ class Containers:
             if container.running:
                 return container
             self._end_supervision(identifier)
-            container = self._records.change(identifier, stopped_by_user=False, restart_count=0)
+            container = self._records.change(
+                identifier, stopped_by_user=False, restart_count=0, due=False
+            )
             with anyio.CancelScope(shield=True):
                 try:
                     container = await self._start(container)
@@ -220,7 +242,13 @@ class Containers:
                         await self._remove(container.id, volumes=True)
                     raise
             self._supervise(container)
-            return container
+        if container.spec.post_start:
+            try:
+                await self._hooks.run(container, container.spec.post_start, "post_start")
+            except PystackError:
+                await self.stop(identifier)
+                raise
+        return container
 
     async def _start(self, container: Container) -> Container:
         try:
@@ -256,6 +284,9 @@ class Containers:
                 self._records.change(identifier, status="exited")
             return
         wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
+        if container.spec.pre_stop and container.state.status == "running":
+            patience_s = max(wait_s, container.spec.stop_grace_s)
+            await self._hooks.tried(container, container.spec.pre_stop, "pre_stop", patience_s)
         await self._signal(container, number or self._stop_signal(container))
         with anyio.move_on_after(None if wait_s < 0 else wait_s):
             await self.wait(identifier)
@@ -280,15 +311,19 @@ class Containers:
     async def take_over(self, reference: str, spec: ContainerSpec) -> None:
         """Nothing, once the container, as it runs, is what `spec` says.
 
-        Only attributes that can change while a container runs may differ.  Raises: NotFound.
+        Only attributes that can change while a container runs may differ.
+        Raises: NotFound; Conflict: a port is taken; Failed: the kernel refused a limit.
         """
         identifier = self.get(reference).id
+        if await self.live.take_over(identifier, spec):
+            await self.restart(identifier)
+            return
         async with self._records.lock(identifier):
-            container = self._records.put(replace(self.get(identifier), spec=spec))
+            container = self.get(identifier)
             if container.running:
+                # Its health, its policy and its log are watched by the new specification.
                 self._end_supervision(identifier)
                 self._supervise(container)
-        self._records.changes.ring()
 
     async def kill(self, reference: str, name: str = "KILL") -> None:
         """Nothing, once the signal is sent.
@@ -382,12 +417,18 @@ class Containers:
                 if size is not None:
                     resize(bundle.path, rows=size[0], columns=size[1])
                 ready.set()
+                self._clients[identifier] += 1
+                stack.callback(self._clients.subtract, [identifier])
                 if bundle.stdin_once and not with_input:
                     # conmon takes the end of any connection for the end of the input.
                     stack.push_async_callback(self._keep_open, stack, session)
                 yield session
         finally:
             ready.set()
+
+    def clients_of(self, identifier: str) -> int:
+        """How many are attached to the container now."""
+        return self._clients[identifier]
 
     async def _keep_open(self, stack: AsyncExitStack, session: Attachment) -> None:
         self._tasks.start_soon(_discarded, stack.pop_all(), session)
@@ -412,7 +453,7 @@ class Containers:
         reports = Reports(
             healthcheck=self._probes.check_of(container),
             probe=self._probes.probe,
-            health=self._probes.report,
+            health=self._report_health,
             exited=self._exited,
             restart=self._restart,
             rotate=self._rotate,
@@ -421,6 +462,24 @@ class Containers:
             await supervise(container, reports)
         if self._supervisors.get(container.id) is scope:
             del self._supervisors[container.id]
+
+    def _report_health(
+        self, identifier: str, health: Health, streak: int, result: ProbeResult
+    ) -> None:
+        self._probes.report(identifier, health, streak, result)
+        container = self._records.find(identifier)
+        if health == "unhealthy" and container is not None and container.spec.restart.unhealthy:
+            self._tasks.start_soon(self._end_ailing, container)
+
+    async def _end_ailing(self, container: Container) -> None:
+        """Nothing, once the unhealthy container has ended; its policy says what then."""
+        with suppress(PystackError):
+            await self._signal(container, self._stop_signal(container))
+            with anyio.move_on_after(container.spec.stop_grace_s):
+                await self.wait(container.id)
+            now = self._records.find(container.id)
+            if now is not None and now.running and now.state.pid == container.state.pid:
+                await self._signal(now, signal.SIGKILL)
 
     def _end_supervision(self, identifier: str) -> None:
         if (scope := self._supervisors.pop(identifier, None)) is not None:
@@ -445,17 +504,25 @@ class Containers:
         # Read again: a stop may have been asked for while the container was taken down.
         state = self.get(container.id).state
         ran_for = now - state.started_at
-        attempts = 0 if ran_for >= SETTLED_S else state.restart_count
+        policy = container.spec.restart
+        attempts = 0 if ran_for >= settled_s(policy) else state.restart_count
         exit_code = _KILLED if code is None else code
+        # One that was ended for being unhealthy has failed, whatever it says itself.
+        failed = exit_code or int(policy.unhealthy and state.health == "unhealthy")
         delay = next_restart(
-            container.spec.restart,
-            exit_code=exit_code,
+            policy,
+            exit_code=failed,
             ran_for_s=ran_for,
             attempts=attempts,
             stopped_by_user=state.stopped_by_user,
         )
+        due = delay is not None and container.id in self._found_dead and self._in_order(container)
+        self._found_dead.discard(container.id)
+        if due:
+            delay = None
         container = self._records.change(
             container.id, status="exited" if delay is None else "restarting", pid=0, pid_started=0,
+            due=due,
             exit_code=exit_code, oom_killed=oom, finished_at=now, health="none",
             restart_count=attempts if delay is None else attempts + 1,
             error="" if code is not None else "the exit code was lost",
@@ -463,6 +530,9 @@ class Containers:
         if oom:
             self._records.tell("oom", container)
         self._tell_end(container, exit_code)
+        if delay is not None and container.state.restart_count == _CRASH_LOOP:
+            said = {"exitCode": str(exit_code), "restarts": str(_CRASH_LOOP)}
+            self._records.tell("crash-loop", container, said)
         if delay is None and container.auto_remove:
             await self._remove(container.id, volumes=True)
         return delay
@@ -481,7 +551,13 @@ class Containers:
             if container is not None and container.state.status == "restarting":
                 with anyio.CancelScope(shield=True):
                     container = await self._start(container)
-        return container if container is not None and container.running else None
+        if container is None or not container.running:
+            return None
+        if hooks := container.spec.post_start:
+            self._tasks.start_soon(
+                self._hooks.tried, container, hooks, "post_start", _HOOKS_AGAIN_S
+            )
+        return container
 
     async def _rotate(self, container: Container) -> None:
         bundle = self._launcher.bundle(container)
@@ -496,6 +572,8 @@ class Containers:
         running: list[Container] = []
         for container in self._records.all():
             lives = container.running and alive(container.state.pid, container.state.pid_started)
+            if container.running and not lives:
+                self._found_dead.add(container.id)
             if lives:
                 running.append(await self.adjust.settled(container))
             elif not container.running:
@@ -503,10 +581,29 @@ class Containers:
         await self._networks.restore(running)
         await self._sweep({c.id for c in self._records.all()})
         for container in self._records.all():
-            if container.running or container.state.status == "restarting":
+            if container.state.status == "restarting" and self._in_order(container):
+                self._records.change(container.id, status="exited", due=True)
+            elif container.running or container.state.status == "restarting":
                 self._supervise(container)
             if container.running and container.state.stopped_by_user:
                 self._tasks.start_soon(self._finish_stop, container.id)
+        if self._launcher.first_since_boot():
+            self._start_at_boot()
+
+    def _start_at_boot(self) -> None:
+        """Nothing; what a person stopped before the machine did, and whose policy is always, is
+        started: for the others the policy was asked when they were found dead."""
+        for container in self._records.all():
+            state, policy = container.state, container.spec.restart
+            if state.status == "exited" and state.stopped_by_user and not self._in_order(container):
+                if starts_with_engine(policy, stopped_by_user=True):
+                    self._tasks.start_soon(self._tried_start, container.id)
+
+    async def _tried_start(self, identifier: str) -> None:
+        try:
+            await self.start(identifier)
+        except PystackError as error:
+            structlog.get_logger().warning("not started", container=identifier, error=str(error))
 
     async def _finish_stop(self, identifier: str) -> None:
         """What the last engine had begun: it asked the container to end, and did not see it."""

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from orchestrator.model.stack import Stack, StackFile
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
 from orchestrator.state.grants import Kept
+from orchestrator.volumes.mounts import mount_into
 
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -188,6 +189,32 @@ class Grants:
             path.chmod(file.mode)
             found.append((file, path))
         return found
+
+    async def swap(self, container: Container, files: Sequence[GrantedFile]) -> list[GrantedFile]:
+        """The files that have another content now than the running container was started with,
+        once it sees that; nobody sees half of one.
+
+        Raises: Failed: a content is gone, or the container cannot be given it.
+        """
+        before = {(f.source, f.target): f.version for f in container.spec.files}
+        changed = [f for f in files if before.get((f.source, f.target)) != f.version]
+        after = replace(container, spec=replace(container.spec, files=tuple(files)))
+        written = await to_thread.run_sync(self._written, after)
+        for file, path in written:
+            if file in changed:
+                place = path.with_name(f"{path.name}.place")
+                try:
+                    await to_thread.run_sync(
+                        mount_into, container.state.pid, path, file.target, place
+                    )
+                except OSError as error:
+                    raise Failed(
+                        f"{file.source} cannot be given to {container.name}: {error.strerror}",
+                        code="grant-failed",
+                        about=file.source,
+                        hint=f"`pystack restart {container.name}` gives it anew",
+                    ) from error
+        return changed
 
     def clear(self, identifier: str) -> None:
         """Nothing, once the container's files are gone (blocking)."""

@@ -61,10 +61,21 @@ class Launcher:
         self._images = images
         self._networks = networks
         self._volumes = volumes
-        self._grants = grants
+        self.grants = grants
         self._limiter = limiter
         self._joining = Joining(database)
         self._binding = Binding(images, volumes, outside)
+
+    def first_since_boot(self) -> bool:
+        """Whether no engine has run here since the machine was started; false from now on.
+
+        What is in /run does not outlive that.
+        """
+        marker = self._settings.run_dir / "started"
+        if marker.exists():
+            return False
+        marker.touch()
+        return True
 
     def files(self, identifier: str) -> Path:
         """The directory of the container's own files: writable layer, log, hosts."""
@@ -120,7 +131,7 @@ class Launcher:
             (mount, await self._binding.bound(mount, position, bundle))
             for position, mount in enumerate(container.mounts)
         ]
-        binds += await self._grants.place(container)
+        binds += await self.grants.place(container)
         if host is container:
             await self._networks.write_hosts(files, container)
         user = await to_thread.run_sync(
@@ -195,7 +206,7 @@ class Launcher:
         for name in ("shm", "merged"):
             mounts.unmount(place / name)
         shutil.rmtree(place, ignore_errors=True)
-        self._grants.clear(identifier)
+        self.grants.clear(identifier)
         remove_cgroup(f"{cgroup_parent or self._settings.cgroup_parent}/{identifier}")
 
     def cgroup(self, container: Container) -> str:

@@ -291,6 +291,13 @@ class Networks:
             if (record := self._containers.get(container.id)) is not None:
                 self._containers.put(replace(record, ports=again))
 
+    def shares_ports(self, container: Container) -> bool:
+        """Whether a published port of the running container leads to others as well."""
+        return any(
+            len(port.claims) > 1 and any(c.container_id == container.id for c in port.claims)
+            for port in self.publishing.published()
+        )
+
     async def withdraw(self, container: Container) -> None:
         """Nothing, once the container's ports and names are served no more; to be repeated
         freely. Its leases stay."""

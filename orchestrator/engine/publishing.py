@@ -213,6 +213,20 @@ def without(container: Container, gone: Sequence[PortBinding]) -> tuple[PortBind
     return tuple(kept)
 
 
+def kept_binding(container: Container, wish: PortBinding) -> PortBinding | None:
+    """The port of the container that meets the wish already; None where none does."""
+    for binding in container.ports:
+        same_place = wish.host_port in (0, binding.host_port) and wish.host_ip == binding.host_ip
+        within = wish.host_port <= binding.host_port <= wish.host_port_last
+        same_port = (wish.container_port, wish.protocol) == (
+            binding.container_port,
+            binding.protocol,
+        )
+        if same_port and (same_place or within):
+            return binding
+    return None
+
+
 def _leaves_open(wish: PortBinding, binding: PortBinding) -> bool:
     """Whether the binding came from a wish that left the host port open."""
     same = (wish.container_port, wish.protocol) == (binding.container_port, binding.protocol)

@@ -9,6 +9,11 @@ LONGEST_DELAY_S = 60.0
 SETTLED_S = 10.0
 
 
+def settled_s(policy: RestartPolicy) -> float:
+    """How long (seconds) a container must run for its restarts to be forgotten."""
+    return policy.window_s or SETTLED_S
+
+
 def next_restart(
     policy: RestartPolicy,
     *,
@@ -20,17 +25,18 @@ def next_restart(
     """Seconds until the container is to be started again; None means it stays down.
 
     `attempts` are the restarts since it last ran for 10 s, which begin the count anew: the delay
-    doubles from 0.1 s with each, up to a minute.
+    doubles from 0.1 s with each, up to a minute. The policy may have a time and a delay of its own.
     """
-    if ran_for_s >= SETTLED_S:
+    if ran_for_s >= settled_s(policy):
         attempts = 0
     if stopped_by_user or policy.name == "no":
         return None
-    if policy.name == "on-failure":
-        if exit_code == 0:
-            return None
-        if policy.max_retries and attempts >= policy.max_retries:
-            return None
+    if policy.name == "on-failure" and exit_code == 0:
+        return None
+    if policy.max_retries and attempts >= policy.max_retries:
+        return None
+    if policy.delay_s:
+        return policy.delay_s
     return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempts, 20))
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -137,6 +137,48 @@ def mount_from(pid: int, path: str, place: Path) -> None:
         mount_of(namespace, path, place)
     finally:
         os.close(namespace)
+
+
+def mount_into(pid: int, source: Path, target: str, place: Path) -> None:
+    """Mount the file `source`, read-only, over `target` as the process `pid` sees it: whoever
+    looks finds the old file or the new one. `place` is where it is prepared.
+
+    Raises: OSError: that process is gone, or there is no such target.
+    Source: open_tree(2), move_mount(2).
+    """
+    place.touch()
+    _bind(source, place, read_only=True)
+    tree = clone_tree(str(place))
+    try:
+        unmount(place)
+        place.unlink()
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _in_namespace(namespace, lambda: attach_tree(tree, target))
+        finally:
+            os.close(namespace)
+    finally:
+        os.close(tree)
+
+
+def _in_namespace(namespace: int, work: Callable[[], None]) -> None:
+    """Nothing, once the work is done in that mount namespace.  Raises: what the work raises."""
+    failed: list[OSError] = []
+
+    def there() -> None:
+        try:
+            unshare(CLONE_FS)
+            setns(namespace, CLONE_NEWNS)
+            work()
+        except OSError as error:
+            failed.append(error)
+
+    # A thread of its own that ends: it is in another mount namespace for ever.
+    thread = threading.Thread(target=there)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
 
 
 def mount_of(namespace: int, path: str, place: Path) -> None:

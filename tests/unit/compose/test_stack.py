@@ -9,6 +9,7 @@ import pytest
 from orchestrator.compose.load import Loaded, StackInvalid, load_stack
 from orchestrator.errors import InvalidInput
 from orchestrator.model.container import GrantedFile
+from orchestrator.model.observed import Subnet
 from orchestrator.model.stack import StackNetwork, StackVolume
 
 
@@ -262,16 +263,22 @@ def test_a_problem_in_the_env_file_beside_the_stack_is_told() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_address_settings_that_cannot_be_carried_are_warned_of() -> None:
+def test_a_network_has_several_subnets_and_addresses_that_are_taken() -> None:
     text = (
-        WEB + "networks:\n  default:\n    ipam:\n      config:\n"
-        "        - {gateway: 10.0.0.1}\n        - {subnet: 10.1.0.0/16}\n"
-        "        - {subnet: 10.2.0.0/16}\n"
+        WEB + "networks:\n  default:\n    enable_ipv6: true\n    ipam:\n      config:\n"
+        "        - {gateway: 10.0.0.1}\n        - {subnet: 10.1.0.0/16, aux_addresses: {a: 10.1.0.9}}\n"
+        "        - {subnet: 10.2.0.0/16, gateway: 10.2.0.7}\n        - {subnet: 'fd00:1::/64'}\n"
     )
     loaded = load(text)
     assert loaded.warnings == (
-        "stack.yml:7:11: networks.default.ipam.config[0]: has no effect without a subnet",
-        "stack.yml:9:11: networks.default.ipam.config[2]: "
-        "only the first IPv4 subnet is carried yet",
+        "stack.yml:8:11: networks.default.ipam.config[0]: has no effect without a subnet",
     )
-    assert loaded.stack.networks[0].subnet == "10.1.0.0/16"
+    assert loaded.stack.networks[0] == StackNetwork(
+        key="default",
+        name=f"{loaded.stack.name}_default",
+        subnet="10.1.0.0/16",
+        more_subnets=(Subnet(subnet="10.2.0.0/16", gateway="10.2.0.7"),),
+        aux_addresses={"a": "10.1.0.9"},
+        ipv6=True,
+        ipv6_subnet="fd00:1::/64",
+    )
