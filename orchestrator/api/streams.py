@@ -138,6 +138,10 @@ class Hijacked(asyncio.Protocol):
         """Nothing, once a slow client has taken most of what was written, or is gone."""
         await self._room.wait()
 
+    def cut_off(self) -> None:
+        """Nothing; the connection is closed, whatever was on its way."""
+        self._transport.abort()
+
     # -- a client that closes its other half too
 
     def _watch_for_hangup(self) -> None:

@@ -33,7 +33,6 @@ from orchestrator.model.process import process_args
 from orchestrator.runtime.driver import Runtime
 from orchestrator.wire.hostconfig import environment
 
-
 _NOTHING = ImageConfig()
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from orchestrator.api.docker.attach import StreamClient, joined
-from orchestrator.api.docker.framing import FRAMED, RAW
+from orchestrator.api.docker.framing import FRAMED, RAW, frame
 from orchestrator.api.docker.requests import json_body, window_size
+from orchestrator.api.outbox import Outbox
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import Taken, hijack
 from orchestrator.errors import InvalidInput, PystackError
@@ -24,6 +25,7 @@ _STDOUT, _STDERR = 1, 2
 class ExecHandlers:
     def __init__(self, parts: Parts) -> None:
         self._execs = parts.execs
+        self._data_dir = parts.settings.data_dir
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -80,18 +82,24 @@ class ExecHandlers:
             keys = DetachKeys(key_bytes(text) if spec.tty else b"")
         wanted = {n for n, asked in ((_STDOUT, spec.stdout), (_STDERR, spec.stderr)) if asked}
         async with hijack(request, RAW if spec.tty else FRAMED) as stream:
-            client = StreamClient(stream, framed=not spec.tty)
-            try:
-                async with streams as session:
-                    detached = await joined(client, session, keys, wanted)
-            except PystackError as error:
-                # The head has gone out: the stream is the only way left to tell.
-                await client.send(_STDERR, f"{error.message}\r\n".encode())
-                detached = False
+            detached = False
+            with Outbox(stream, self._data_dir, lambda: True) as outbox:
+                client = StreamClient(stream, outbox, framed=not spec.tty)
+                try:
+                    async with streams as session:
+                        detached = await joined(client, session, keys, wanted)
+                except PystackError as error:
+                    # The head has gone out: the stream is the only way left to tell.
+                    stream.write(_told(error, framed=not spec.tty))
             if not detached:
                 # Whoever sees the end of the stream asks for the exit code next.
                 await self._execs.ended(found.id)
         return Taken()
+
+
+def _told(error: PystackError, *, framed: bool) -> bytes:
+    text = f"{error.message}\r\n".encode()
+    return frame(_STDERR, text) if framed else text
 
 
 def exec_spec(body: Mapping[str, Any]) -> ExecSpec:
