@@ -594,10 +594,11 @@ class Containers:
         """Nothing; what a person stopped before the machine did, and whose policy is always, is
         started: for the others the policy was asked when they were found dead."""
         for container in self._records.all():
-            state, policy = container.state, container.spec.restart
-            if state.status == "exited" and state.stopped_by_user and not self._in_order(container):
-                if starts_with_engine(policy, stopped_by_user=True):
-                    self._tasks.start_soon(self._tried_start, container.id)
+            state = container.state
+            stopped = state.status == "exited" and state.stopped_by_user
+            wanted = starts_with_engine(container.spec.restart, stopped_by_user=True)
+            if stopped and wanted and not self._in_order(container):
+                self._tasks.start_soon(self._tried_start, container.id)
 
     async def _tried_start(self, identifier: str) -> None:
         try:

@@ -266,7 +266,8 @@ def test_a_problem_in_the_env_file_beside_the_stack_is_told() -> None:
 def test_a_network_has_several_subnets_and_addresses_that_are_taken() -> None:
     text = (
         WEB + "networks:\n  default:\n    enable_ipv6: true\n    ipam:\n      config:\n"
-        "        - {gateway: 10.0.0.1}\n        - {subnet: 10.1.0.0/16, aux_addresses: {a: 10.1.0.9}}\n"
+        "        - {gateway: 10.0.0.1}\n"
+        "        - {subnet: 10.1.0.0/16, aux_addresses: {a: 10.1.0.9}}\n"
         "        - {subnet: 10.2.0.0/16, gateway: 10.2.0.7}\n        - {subnet: 'fd00:1::/64'}\n"
     )
     loaded = load(text)
