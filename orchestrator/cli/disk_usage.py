@@ -22,7 +22,7 @@ _SUMMARY = Columns(
     Column("Type", "TYPE", lambda row: row[0]),
     Column("TotalCount", "TOTAL", lambda row: str(row[1])),
     Column("Active", "ACTIVE", lambda row: str(row[2])),
-    Column("Size", "SIZE", lambda row: size(row[3])),
+    Column("Size", "SIZE", lambda row: size(row[3], 4)),
     Column("Reclaimable", "RECLAIMABLE", lambda row: _share(row[4], row[3], row[0])),
     table=("Type", "TotalCount", "Active", "Size", "Reclaimable"),
 )
@@ -40,13 +40,13 @@ _CONTAINERS = Columns(
 _VOLUMES = Columns(
     Column("Name", "VOLUME NAME", lambda v: v["Name"]),
     Column("Links", "LINKS", lambda v: str(v["UsageData"]["RefCount"])),
-    Column("Size", "SIZE", lambda v: size(v["UsageData"]["Size"])),
+    Column("Size", "SIZE", lambda v: size(v["UsageData"]["Size"], 4)),
     table=("Name", "Links", "Size"),
 )
 _BUILD = Columns(
     Column("ID", "CACHE ID", lambda e: e["ID"][:12]),
     Column("CacheType", "CACHE TYPE", lambda e: e["Type"]),
-    Column("Size", "SIZE", lambda e: size(e["Size"])),
+    Column("Size", "SIZE", lambda e: size(e["Size"], 4)),
     Column("CreatedSince", "CREATED", lambda e: _since(e["CreatedAt"])),
     Column("LastUsedSince", "LAST USED", lambda e: _since(e["LastUsedAt"])),
     Column("UsageCount", "USAGE", lambda e: str(e["UsageCount"])),
@@ -115,8 +115,8 @@ def _share(part: int, whole: int, kind: str) -> str:
     """An amount and how much of the whole it is; the build cache's is told without, as Docker
     does."""
     if not whole or kind == "Build Cache":
-        return size(part)
-    return f"{size(part)} ({part * 100 // whole}%)"
+        return size(part, 4)
+    return f"{size(part, 4)} ({part * 100 // whole}%)"
 
 
 def _verbose(usage: Usage) -> Iterable[str]:
@@ -132,7 +132,7 @@ def _verbose(usage: Usage) -> Iterable[str]:
     yield "\nLocal Volumes space usage:\n"
     yield from _VOLUMES.lines(usage.get("Volumes") or ())
     cache = usage.get("BuildCache") or []
-    yield f"\nBuild cache usage: {size(sum(e['Size'] for e in cache if not e['Shared']))}\n"
+    yield f"\nBuild cache usage: {size(sum(e['Size'] for e in cache if not e['Shared']), 4)}\n"
     yield from _BUILD.lines(cache)
 
 

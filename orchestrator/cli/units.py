@@ -31,14 +31,14 @@ def age(seconds: float) -> str:
     return next(text for applies, text in steps if applies)
 
 
-def size(count: float) -> str:
-    """A number of bytes in decimal units with three digits: `4.26MB`."""
+def size(count: float, digits: int = 3) -> str:
+    """A number of bytes in decimal units: `4.26MB`; Docker has four digits where it adds up."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
-            return f"{value:.3g}{unit}"
+            return f"{value:.{digits}g}{unit}"
         value /= 1000
-    return f"{value:.3g}TB"
+    return f"{value:.{digits}g}TB"
 
 
 def binary_size(count: float) -> str:

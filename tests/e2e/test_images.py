@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -362,3 +363,39 @@ def test_runs_pulls_and_removals_at_once_fail_in_words_only(engine: EngineUnderT
     content = engine.directory / "data/content"
     for place in ("l", "layers", "tmp", "blobs/sha256"):
         assert list((content / place).iterdir()) == [], place
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="docker's client is not installed")
+def test_dockers_own_client_manages_images(
+    engine: EngineUnderTest, busybox: str, tmp_path: Path
+) -> None:
+    env = {**os.environ, "DOCKER_HOST": f"unix://{engine.socket}"}
+
+    def docker(*words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            ["docker", *words], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, (words, done)
+        return done.stdout + done.stderr
+
+    docker("tag", "busybox", "team/app:2")
+    shown = docker("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
+    assert sorted(shown.splitlines()) == [f"busybox:latest {busybox}", f"team/app:2 {busybox}"]
+    assert docker("images", "-q", "-f", "reference=team/*").strip() == busybox[7:19]
+    assert docker("history", "-q", "--no-trunc", "team/app:2").split()[0] == busybox
+    (found,) = json.loads(docker("image", "inspect", "team/app:2"))
+    assert (found["Id"], found["RootFS"]["Type"]) == (busybox, "layers")
+    archive = str(tmp_path / "app.tar")
+    docker("save", "-o", archive, "team/app:2")
+    assert docker("rmi", "team/app:2") == "Untagged: team/app:2\n"
+    assert docker("load", "-q", "-i", archive) == "Loaded image: team/app:2\n"
+    assert "Loaded image: team/app:2" in docker("load", "-i", archive)
+    assert docker("import", archive, "tree:1").startswith("sha256:")
+    (tmp_path / "junk").write_bytes(b"junk" * 1000)
+    assert "not an image archive" in docker("load", "-i", str(tmp_path / "junk"), code=1)
+    assert "No such image: none:latest" in docker("rmi", "none", code=1)
+    assert docker("system", "df", "--format", "{{.TotalCount}}").split()[0] == "2"
+    assert "SHARED SIZE" in docker("system", "df", "-v")
+    pruned = docker("image", "prune", "-a", "-f")
+    assert f"deleted: {busybox}" in pruned
+    assert docker("images", "-q") == ""

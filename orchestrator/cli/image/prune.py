@@ -36,7 +36,7 @@ def _prune(session: Session, args: argparse.Namespace) -> int:
             for word, value in line.items():
                 session.say(f"{word.lower()}: {value}")
         session.say()
-    session.say(f"Total reclaimed space: {size(answer.get('SpaceReclaimed') or 0)}")
+    session.say(f"Total reclaimed space: {size(answer.get('SpaceReclaimed') or 0, 4)}")
     return 0
 
 

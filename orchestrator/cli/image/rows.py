@@ -58,7 +58,7 @@ def columns(*, whole: bool, digests: bool) -> Columns:
         Column("CreatedAt", "CREATED AT", lambda row: created_at(row.image.get("Created"))),
         Column("Size", "SIZE", lambda row: size(row.image.get("Size") or 0)),
         Column("VirtualSize", "SIZE", lambda row: size(row.image.get("Size") or 0)),
-        Column("SharedSize", "SHARED SIZE", _known("SharedSize", size)),
+        Column("SharedSize", "SHARED SIZE", _known("SharedSize", lambda number: size(number, 4))),
         Column("UniqueSize", "UNIQUE SIZE", _unique),
         Column("Containers", "CONTAINERS", _known("Containers", str)),
         table=table,
@@ -103,4 +103,4 @@ def _unique(row: Row) -> str:
     shared = row.image.get("SharedSize", -1)
     if shared is None or shared < 0:
         return "N/A"
-    return size((row.image.get("Size") or 0) - shared)
+    return size((row.image.get("Size") or 0) - shared, 4)
