@@ -33,7 +33,10 @@ def parse(text: str, start: int = 0) -> Body:
 
     Raises: TemplateError: it cannot be read; the message says where and why.
     """
-    return _Parser(text, start).whole()
+    try:
+        return _Parser(text, start).whole()
+    except RecursionError:
+        raise unreadable(text, start, "nested too deeply") from None
 
 
 class _Parser:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.cli.format import Format, template_value
 from orchestrator.cli.template.errors import TemplateError
@@ -102,3 +104,30 @@ def test_json_is_the_object_as_the_engine_sent_it() -> None:
     assert Format("json").line({"b": 1, "a": {"d": None, "c": "é"}}) == (
         '{"b":1,"a":{"d":null,"c":"é"}}'
     )
+
+
+PIECES = st.sampled_from(
+    ["{{", "}}", "{{-", "-}}", ".", ".Id", ".State", "$", "$x", ":=", "=", "|", "(", ")", ",", " ",
+     '"a"', "`b`", "'c'", "1", "-2.5", "if", "else", "end", "range", "with", "json", "len", "index",
+     "printf", "eq", "and", "break", "text", "/*", "*/", "\n", "\\", '"']
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_any_text_is_printed_or_refused_with_a_place(text: str) -> None:
+    refused = ""
+    try:
+        Format(text).line(VALUE)
+    except TemplateError as error:
+        refused = error.message
+    assert not refused or "template: :" in refused
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(TemplateError, match="nested too deeply"):
+        Template("{{" + "(" * 5000 + ".Id" + ")" * 5000 + "}}")
+
+
+@given(st.text(alphabet="abc \t\n-/*", max_size=20))
+def test_text_without_actions_is_printed_as_it_is(text: str) -> None:
+    assert Template(text).run({}) == text
