@@ -46,7 +46,9 @@ def run(pulled: EngineUnderTest) -> Run:
     return lines
 
 
-def test_the_process_is_what_the_flags_say(run: Run, tmp_path: Path) -> None:
+def test_the_process_is_what_the_flags_say_and_its_user_is_the_containers(
+    run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "env").write_text("# a comment\n\nFILE=1 2\nSHELL_GIVES\nNOT_HERE\nLATER=file\n")
     assert run(
         "echo $FILE; echo $SHELL_GIVES; echo ${NOT_HERE-none}; echo $LATER;"
@@ -61,9 +63,6 @@ def test_the_process_is_what_the_flags_say(run: Run, tmp_path: Path) -> None:
         *("33", "33", "33 100 65534", "/made/here", "root:755", "box", "box.example.org", "box"),
         *("example.org", "7"),
     ]  # fmt: skip
-
-
-def test_a_user_is_looked_up_in_the_container(run: Run) -> None:
     users = {"www-data": "33 33", "33": "33 33", "www-data:users": "33 100", "7:8": "7 8"}
     for user, ids in users.items():
         assert run("echo $(id -u) $(id -g)", "-u", user) == [ids]
@@ -124,16 +123,6 @@ def _is_there(name: str) -> bool:
     return Path("/dev", name).is_block_device()
 
 
-def test_what_a_kernel_does_not_have_is_a_warning(pulled: EngineUnderTest) -> None:
-    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"KernelMemory": 1 << 30}}
-    status, made = pulled.request("POST", "/containers/create", body)
-    assert (status, len(made["Warnings"])) == (201, 1)
-    assert "kernel memory" in made["Warnings"][0]
-    said = pulled.cli("run", "--rm", "--network", "host", "-p", "80:80", "busybox", "hostname")
-    assert said.stdout.strip() == socket.gethostname()
-    assert said.stderr == ("WARNING: Published ports are discarded when using host network mode\n")
-
-
 def test_rights_and_devices(run: Run) -> None:
     status = "grep -E 'CapBnd|NoNewPrivs' /proc/self/status | cut -f2"
     assert run(
@@ -157,9 +146,6 @@ def test_rights_and_devices(run: Run) -> None:
                "--security-opt", "systempaths=unconfined") == [
         "/proc/sys/kernel/hostname", "x"
     ]  # fmt: skip
-
-
-def test_a_directory_of_devices_is_given_whole(run: Run) -> None:
     directory = next(p for p in (Path("/dev/net"), Path("/dev/input"), Path("/dev/cpu")) if _any(p))
     names = run("ls /dev/mine", "--device", f"{directory}:/dev/mine")
     assert names
@@ -199,7 +185,7 @@ def test_namespaces_are_shared_where_that_was_asked_for(pulled: EngineUnderTest,
     assert pulled.inspect("guest")["HostConfig"]["NetworkMode"] == f"container:{mine}"
 
 
-def test_namespaces_of_the_machine(run: Run) -> None:
+def test_namespaces_and_cgroups_of_the_machine(pulled: EngineUnderTest, run: Run) -> None:
     names = ("pid", "ipc", "uts", "net", "cgroup")
     own = {n: Path(f"/proc/self/ns/{n}").readlink().name for n in names}
     flags = ("--pid", "host", "--ipc", "host", "--uts", "host", "--network", "host")
@@ -208,6 +194,12 @@ def test_namespaces_of_the_machine(run: Run) -> None:
     private = run(script)
     assert shared == [own[n] for n in names]
     assert not set(private) & set(shared)
+    parent = f"{pulled.cgroup_parent}/mine"
+    try:
+        lines = run("cat /proc/self/cgroup", "--cgroup-parent", parent, "--cgroupns", "host")
+        assert any(f"/{parent}/" in line for line in lines)
+    finally:
+        remove_cgroup(parent)
 
 
 def test_volumes_and_paths_are_mounted_as_asked(
@@ -360,7 +352,7 @@ def test_ports_in_every_form(pulled: EngineUnderTest) -> None:
     assert shown["HostConfig"]["PublishAllPorts"] is True
 
 
-def test_labels_annotations_and_the_rest_are_told_by_inspect(
+def test_labels_annotations_warnings_and_the_rest_are_told(
     pulled: EngineUnderTest, tmp_path: Path
 ) -> None:
     (tmp_path / "labels").write_text("# none\nfrom=file\nboth=file\n")
@@ -395,29 +387,29 @@ def test_labels_annotations_and_the_rest_are_told_by_inspect(
     same = [key for key in config if key != "Hostname"]
     assert {k: copy["Config"][k] for k in same} == {k: config[k] for k in same}
     assert copy["HostConfig"] == host
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"KernelMemory": 1 << 30}}
+    status, made = pulled.request("POST", "/containers/create", body)
+    assert (status, len(made["Warnings"])) == (201, 1)
+    assert "kernel memory" in made["Warnings"][0]
+    said = pulled.cli("run", "--rm", "--network", "host", "-p", "80:80", "busybox", "hostname")
+    assert said.stdout.strip() == socket.gethostname()
+    assert said.stderr == ("WARNING: Published ports are discarded when using host network mode\n")
 
 
-@pytest.mark.parametrize("runtime", ["crun", "runc"])
-def test_a_container_runs_with_the_runtime_it_names(pulled: EngineUnderTest, runtime: str) -> None:
-    pulled.cli("run", "-d", "--name", "it", "--runtime", runtime, "--init", "busybox", "sleep", "9")
-    assert pulled.cli("exec", "it", "echo", "hello").stdout == "hello\n"
+def test_containers_run_with_the_runtimes_they_name(pulled: EngineUnderTest) -> None:
+    for runtime in ("crun", "runc"):
+        flags = ("--name", runtime, "--runtime", runtime, "--init")
+        pulled.cli("run", "-d", *flags, "busybox", "sleep", "1000")
     pulled.kill9()
     pulled.start()
-    assert pulled.inspect("it")["State"]["Running"]
-    pulled.cli("pause", "it")
-    pulled.cli("unpause", "it")
-    pulled.cli("rm", "-f", "it")
-    said = pulled.run("run", "--rm", "--runtime", runtime, "busybox", "no-such-command")
-    assert (said.exit_code, "executable file not found" in said.stderr) == (127, True)
-
-
-def test_the_cgroup_is_below_the_parent_that_was_named(pulled: EngineUnderTest, run: Run) -> None:
-    parent = f"{pulled.cgroup_parent}/mine"
-    try:
-        lines = run("cat /proc/self/cgroup", "--cgroup-parent", parent, "--cgroupns", "host")
-        assert any(f"/{parent}/" in line for line in lines)
-    finally:
-        remove_cgroup(parent)
+    for runtime in ("crun", "runc"):
+        assert pulled.inspect(runtime)["State"]["Running"]
+        assert pulled.cli("exec", runtime, "echo", "hello").stdout == "hello\n"
+        pulled.cli("pause", runtime)
+        pulled.cli("unpause", runtime)
+        pulled.cli("rm", "-f", runtime)
+        said = pulled.run("run", "--rm", "--runtime", runtime, "busybox", "no-such-command")
+        assert (said.exit_code, "executable file not found" in said.stderr) == (127, True)
 
 
 REFUSED = [
