@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestrator.aio.slot import Slot
 from orchestrator.errors import Failed, NotFound
 from orchestrator.images.chain import chain_ids
 from orchestrator.images.config import ParsedConfig, parse_config, timestamp
@@ -51,6 +52,7 @@ class _Pull:
     subject: str
     report: Report
     downloads: anyio.CapacityLimiter
+    unpacking: anyio.CapacityLimiter
 
 
 async def pull_image(
@@ -80,6 +82,7 @@ async def pull_image(
             subject,
             report,
             downloads or anyio.CapacityLimiter(max(1, settings.max_downloads)),
+            anyio.CapacityLimiter(2 * max(1, settings.max_downloads)),
         )
         top = await registry.manifest(reference.wanted)
         manifest, raw = await _resolve(pull, top.data, wanted, reference)
@@ -180,21 +183,21 @@ async def _layer(pull: _Pull, blob: Descriptor, diff_id: str, chain: str) -> Lay
                 hint="raise max_layer_bytes in the settings if the image is to be trusted",
             )
         _tell(pull, blob, "waiting", 0)
-        async with pull.downloads:
+        async with pull.unpacking, Slot(pull.downloads) as slot:
             if pull.store.has_blob(blob.digest):
                 pieces = read_pieces(pull.store.blob_path(blob.digest))
-                return await _add(pull, pieces, blob, diff_id, chain)
+                return await _add(pull, slot, pieces, blob, diff_id, chain)
             grown = pull.store.partial_path(blob.digest)
             start = await anyio.to_thread.run_sync(_usable_bytes, grown, blob.size_bytes)
             try:
                 pieces = _resumed(pull.registry, blob, grown, start)
-                return await _add(pull, pieces, blob, diff_id, chain, grown)
+                return await _add(pull, slot, pieces, blob, diff_id, chain, grown)
             except Failed as problem:
                 if not (start or pull.registry.mirrored) or problem.code not in _DAMAGE:
                     raise
                 # A mirror is not the authority, and what was kept may have been damaged since.
                 pieces = pull.registry.blob(blob, mirrors=False)
-                return await _add(pull, pieces, blob, diff_id, chain, grown)
+                return await _add(pull, slot, pieces, blob, diff_id, chain, grown)
 
 
 def _usable_bytes(grown: Path, size: int) -> int:
@@ -229,6 +232,7 @@ async def _resumed(
 
 async def _add(
     pull: _Pull,
+    slot: Slot,
     pieces: AsyncGenerator[bytes],
     blob: Descriptor,
     diff_id: str,
@@ -243,8 +247,11 @@ async def _add(
                 told = count
                 _tell(pull, blob, "downloading", count)
             yield piece
+        # What is left to do for this layer is the disk's; the next one can come meanwhile.
+        slot.free()
         _tell(pull, blob, "unpacking", blob.size_bytes)
 
+    await slot.take()
     async with aclosing(pieces):
         layer = await add_layer(
             pull.store,
