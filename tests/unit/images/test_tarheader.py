@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import tarfile
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.images.tarheader import CHAR, END, REGULAR, SYMLINK, Entry, header, padded
@@ -21,6 +21,7 @@ def read(data: bytes) -> tarfile.TarInfo:
     return found[0]
 
 
+@settings(deadline=None)
 @given(
     NAMES,
     st.integers(0, 0o7777),
@@ -43,6 +44,7 @@ def test_another_reader_finds_what_was_written(
     assert info.name.encode(errors="surrogateescape") == name
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300).filter(lambda link: b"\0" not in link))
 def test_a_long_link_target_is_kept(link: bytes) -> None:
     info = read(header(Entry(name=b"l", kind=SYMLINK, link=link)) + END)

@@ -7,7 +7,7 @@ import tarfile
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.images import tarheader
@@ -42,6 +42,7 @@ def test_files_are_found_in_every_format(tar_format: int) -> None:
     assert find(packed(files, tar_format)) == files
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=1500), max_size=4))
 def test_it_agrees_with_the_standard_library(files: dict[str, bytes]) -> None:
     data = packed(files, tarfile.PAX_FORMAT)
@@ -106,6 +107,7 @@ def test_an_endless_name_is_not_read() -> None:
         find(tarheader.header(entry))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_tar_is_a_value_error_at_most(data: st.DataObject) -> None:
     whole = bytearray(packed({"n" * 150: b"x" * 100, "manifest.json": b"{}"}, tarfile.PAX_FORMAT))
@@ -122,6 +124,7 @@ def test_a_damaged_tar_is_a_value_error_at_most(data: st.DataObject) -> None:
         find(bytes(whole))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_noise_is_a_value_error_at_most(noise: bytes) -> None:
     with suppress(ValueError):
