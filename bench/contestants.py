@@ -54,6 +54,11 @@ class Contestant:
         """Makes the tar of a file tree its image `name`."""
         self.output(*self.command(), "import", str(root), name)
 
+    def build(self, context: Path, tag: str, *, cache: bool = True) -> list[str]:
+        """The command that builds the context's Dockerfile."""
+        more = [] if cache else ["--no-cache"]
+        return [*self.command(), "build", *more, "-t", tag, str(context)]
+
     def stop(self) -> None:
         if self.daemon and self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGTERM)
@@ -128,7 +133,7 @@ class Docker(Contestant):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.socket = f"unix://{directory}/docker.sock"
-        self.env["DOCKER_HOST"] = self.socket
+        self.env |= {"DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "0"}
 
     def available(self) -> str:
         if not shutil.which("dockerd") or not shutil.which("docker"):
@@ -182,4 +187,63 @@ class Podman(Contestant):
         return ["podman-compose", "--podman-path", str(wrapper), "-f", str(file)]
 
 
-CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, Podman)
+class BuildKit(Docker):
+    """Docker's newer builder, in a daemon of its own; the other is the classic one."""
+
+    name = "buildkit"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.env["DOCKER_BUILDKIT"] = "1"
+
+    def available(self) -> str:
+        if problem := super().available():
+            return problem
+        return "" if self._client() else "has no buildx (apt-get install docker-buildx)"
+
+    def command(self) -> list[str]:
+        return [self._client() or "docker"]
+
+    def _client(self) -> str:
+        """A client that can: those before version 23 do it alone, later ones call buildx."""
+        for path in ("docker", "/usr/bin/docker"):
+            if not shutil.which(path):
+                continue
+            major = self.output(path, "--version").partition("version ")[2].split(".")[0]
+            old = major.isdecimal() and int(major) < 23
+            if old or self.succeeds(path, "buildx", "version"):
+                return path
+        return ""
+
+
+class Buildah(Contestant):
+    name = "buildah"
+    synced = "no daemon; records: files, fsync per change"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        if shutil.which("runc"):
+            # crun refuses cgroups v1 and v2 side by side.
+            self.env["BUILDAH_RUNTIME"] = "runc"
+
+    def available(self) -> str:
+        return "" if shutil.which("buildah") else "not installed (apt-get install buildah)"
+
+    def command(self) -> list[str]:
+        paths = {"--root": "data", "--runroot": "run"}
+        return ["buildah", *(f"{k}={self.directory / v}" for k, v in paths.items())]
+
+    def load(self, root: Path, name: str) -> None:
+        place = self.directory / "load"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
+        shutil.copy(root, place / "root.tar")
+        self.output(*self.command(), "bud", "-q", "-t", name, str(place))
+
+    def build(self, context: Path, tag: str, *, cache: bool = True) -> list[str]:
+        # Without --layers it keeps no steps, and has nothing to find again.
+        more = ["--layers"] if cache else ["--layers", "--no-cache"]
+        return [*self.command(), "bud", "-q", *more, "-t", tag, str(context)]
+
+
+CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, BuildKit, Podman, Buildah)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import hub
+from bench.archives import ARCHIVES
+from bench.builds import BUILDS
 from bench.contestants import Contestant
+from bench.networks import NETWORKS
 
 IMAGE = "localhost/bench/busybox:1"
 SERVICES = 20
@@ -71,4 +74,12 @@ def push(contestant: Contestant, directory: Path) -> Mapping[str, float]:
 
 
 WITH_REGISTRY = frozenset({"pull", "push"})
-ENTRIES: Mapping[str, Entry] = {"run": run_true, "up": up_and_down, "pull": pull, "push": push}
+ENTRIES: Mapping[str, Entry] = {
+    "run": run_true,
+    "up": up_and_down,
+    "pull": pull,
+    "push": push,
+    **ARCHIVES,
+    **BUILDS,
+    **NETWORKS,
+}

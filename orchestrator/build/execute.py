@@ -13,6 +13,7 @@ from orchestrator.build.modes import Mode
 from orchestrator.build.operations import CopyOperation, DirectoryOperation, RunOperation
 from orchestrator.build.runmounts import RunMounts
 from orchestrator.build.runner import Runner, Sandbox
+from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.selection import Selection
 from orchestrator.build.transfer import Placement, make_directory, place, place_tree
 from orchestrator.build.workspace import Workspace, Workspaces
@@ -94,6 +95,7 @@ class Executor:
         operation: RunOperation,
         mounts: RunMounts,
         sandbox: Sandbox,
+        networks: RunNetworks,
         emit: Callable[[str], None],
         epoch: int | None,
     ) -> Layer | None:
@@ -104,7 +106,7 @@ class Executor:
 
         async def work(workspace: Workspace) -> None:
             async with mounts.ready(operation) as ready:
-                ended = await self._runner.run(workspace, operation, ready, sandbox, emit)
+                ended = await self._runner.run(workspace, operation, ready, sandbox, networks, emit)
             if ended.exit_code != 0:
                 raise _run_failed(operation, ended.exit_code, ended.last_lines)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from anyio import to_thread
 
+from orchestrator.aio.process import run_process
 from orchestrator.build.foreign import runs_here
 from orchestrator.build.operations import RunOperation
 from orchestrator.build.output import Lines
 from orchestrator.build.runmounts import Ready
+from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.stubs import note_stubs
 from orchestrator.build.transfer import make_directory
 from orchestrator.build.workspace import Workspace
@@ -22,32 +24,14 @@ from orchestrator.errors import Failed
 from orchestrator.model.container import ContainerSpec, Mount, Resources, Ulimit
 from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
-from orchestrator.runtime.attach import attach
-from orchestrator.runtime.bundle import Bundle, oci_config, write_bundle
+from orchestrator.runtime.bundle import oci_config
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.driver import Runtime
-from orchestrator.runtime.process import pid_start_time, read_exit_code, wait_exit
+from orchestrator.runtime.messages import failure
 from orchestrator.runtime.user import resolve_user
 
 _HOSTNAME = "build"
-_EXIT_CODE_S = 10.0
 _UNDO_S = 60.0
-
-
-class BuildNetwork(Protocol):
-    """The network as a RUN sees it."""
-
-    async def leased(self, container: Container) -> Container:
-        """The container with its place on the network."""
-
-    async def write_files(self, directory: Path, container: Container) -> None:
-        """Nothing, once hosts and resolv.conf are there."""
-
-    async def connect(self, container: Container, pid: int) -> None:
-        """Nothing, once the process has its interfaces."""
-
-    async def withdraw(self, container: Container) -> None:
-        """Nothing, once its place is free again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +39,6 @@ class Sandbox:
     """What the build asks of every RUN's surroundings."""
 
     network: str = ""
-    extra_hosts: tuple[str, ...] = ()
     shm_size_bytes: int = 64 << 20
     ulimits: tuple[Ulimit, ...] = ()
     foreign: str = ""  # the stage's platform, where it is not this machine's
@@ -70,11 +53,10 @@ class Ended:
 
 
 class Runner:
-    """Runs RUN operations."""
+    """Runs RUN operations: each is a child of this process, and ends with it."""
 
-    def __init__(self, runtime: Runtime, network: BuildNetwork, cgroup_parent: str) -> None:
+    def __init__(self, runtime: Runtime, cgroup_parent: str) -> None:
         self._runtime = runtime
-        self._network = network
         self._cgroup_parent = cgroup_parent
 
     async def run(
@@ -83,28 +65,23 @@ class Runner:
         operation: RunOperation,
         ready: Ready,
         sandbox: Sandbox,
+        networks: RunNetworks,
         emit: Callable[[str], None],
     ) -> Ended:
         """How the process ended; emit is called with every line it writes.
 
         Raises: Failed: it cannot be started. A cancelled run is killed.
         """
-        container = await self._network.leased(_container(workspace, operation, ready, sandbox))
-        bundle = Bundle(
-            id=workspace.id,
-            path=workspace.place / "bundle",
-            rootfs=workspace.root,
-            log_path=workspace.place / "log",
-            exit_dir=workspace.place / "exit",
-            log_driver="none",
-        )
+        mode = operation.network if operation.network != "default" else sandbox.network
+        container = _container(workspace, operation, ready, sandbox, mode)
         try:
-            files = workspace.place / "files"
-            await self._network.write_files(files, container)
-            await to_thread.run_sync(
-                self._prepare, workspace, operation, container, ready.mounts, files, bundle
-            )
-            ended = await self._process(container, bundle, emit)
+            async with networks.lent(mode) as network:
+                await networks.write_files(workspace.place / "files", network)
+                namespaces = {"network": network.namespace}
+                await to_thread.run_sync(
+                    self._prepare, workspace, operation, container, ready.mounts, namespaces
+                )
+                ended = await self._process(workspace, emit)
             if ended.exit_code and sandbox.foreign:
                 program = operation.arguments[0]
                 if not await to_thread.run_sync(runs_here, workspace.root, program):
@@ -116,7 +93,6 @@ class Runner:
             raise
         finally:
             with anyio.move_on_after(_UNDO_S, shield=True):
-                await self._network.withdraw(container)
                 await self.clear(workspace.id)
 
     async def clear(self, identifier: str) -> None:
@@ -124,22 +100,18 @@ class Runner:
         await self._runtime.delete(identifier, force=True)
         await to_thread.run_sync(remove_cgroup, f"{self._cgroup_parent}/{identifier}")
 
-    async def _process(
-        self, container: Container, bundle: Bundle, emit: Callable[[str], None]
-    ) -> Ended:
+    async def _process(self, workspace: Workspace, emit: Callable[[str], None]) -> Ended:
+        program = self._runtime.program(workspace.id)
+        problems = workspace.place / "problems"
         lines = Lines(emit)
-        pid = await self._runtime.create(bundle)
-        started = pid_start_time(pid)
-        await self._network.connect(container, pid)
-        async with attach(bundle.attach_dir) as streams:
-            await self._runtime.start(container.id)
-            async for _, data in streams.output():
-                lines.feed(data)
+        command = [program.path, *program.arguments, "--log", str(problems)]
+        command += ["run", "--bundle", str(workspace.place / "bundle"), workspace.id]
+        done = await run_process(command, output=lines.feed)
         lines.finish()
-        await wait_exit(pid, started)
-        deadline = anyio.current_time() + _EXIT_CODE_S
-        code = await read_exit_code(bundle.exit_dir, container.id, deadline)
-        return Ended(255 if code is None else code, tuple(lines.last))
+        said = problems.read_text(errors="replace").strip() if problems.exists() else ""
+        if done.exit_code and said:
+            raise failure(said, workspace.id, "run")
+        return Ended(done.exit_code, tuple(lines.last))
 
     def _prepare(
         self,
@@ -147,10 +119,10 @@ class Runner:
         operation: RunOperation,
         container: Container,
         mounts: Sequence[tuple[Mount, str]],
-        files: Path,
-        bundle: Bundle,
+        namespaces: Mapping[str, str],
     ) -> None:
         make_directory(workspace.root, operation.working_dir)
+        files = workspace.place / "files"
         (files / "hostname").unlink(missing_ok=True)
         if operation.script is not None:
             script = workspace.place / "script"
@@ -159,7 +131,6 @@ class Runner:
             target = f"/dev/pipes/{operation.script.name}"
             mount = Mount(kind="bind", target=target, read_only=True, recursive="disabled")
             mounts = [*mounts, (mount, str(script))]
-        mode = container.spec.network_mode
         config: dict[str, Any] = oci_config(
             container,
             ImageConfig(),
@@ -168,12 +139,14 @@ class Runner:
             files=files,
             rootfs=workspace.root,
             cgroups_path=f"/{self._cgroup_parent}/{container.id}",
-            namespaces={"network": ""} if mode == "host" else {},
+            namespaces=namespaces,
         )
         workspace.stubs = note_stubs(
             workspace.root, [mount["destination"] for mount in config["mounts"]]
         )
-        write_bundle(bundle, config)
+        bundle = workspace.place / "bundle"
+        bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (bundle / "config.json").write_bytes(json.dumps(config).encode())
 
 
 def _foreign(operation: RunOperation, platform: str) -> Failed:
@@ -186,10 +159,9 @@ def _foreign(operation: RunOperation, platform: str) -> Failed:
 
 
 def _container(
-    workspace: Workspace, operation: RunOperation, ready: Ready, sandbox: Sandbox
+    workspace: Workspace, operation: RunOperation, ready: Ready, sandbox: Sandbox, mode: str
 ) -> Container:
     pairs = (entry.partition("=") for entry in operation.environment)
-    network = operation.network if operation.network != "default" else sandbox.network
     spec = ContainerSpec(
         image="",
         entrypoint=(),
@@ -202,8 +174,7 @@ def _container(
         user=operation.user,
         working_dir=operation.working_dir,
         hostname=_HOSTNAME,
-        network_mode=network,
-        extra_hosts=sandbox.extra_hosts,
+        network_mode=mode,
         resources=Resources(ulimits=sandbox.ulimits),
     )
     if sandbox.shm_size_bytes:

@@ -30,6 +30,7 @@ from orchestrator.build.origins import Origin
 from orchestrator.build.remotesources import RemoteSources
 from orchestrator.build.runmounts import RunMounts
 from orchestrator.build.runner import Sandbox
+from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.selection import Source, select
 from orchestrator.build.steplog import StepLog
 from orchestrator.build.tree import Tree
@@ -112,6 +113,7 @@ class Solver:
         flights: Flights,
         executor: Executor,
         caches: CacheDirectories,
+        networks: RunNetworks,
         report: Report,
     ) -> None:
         self._plan = plan
@@ -121,6 +123,7 @@ class Solver:
         self._imports = imports
         self._flights = flights
         self._executor = executor
+        self._networks = networks
         self._report = report
         self._cells = {index: _Cell() for index in plan.graph.stages}
         self._others: dict[tuple[str, str], Solved | Tree] = {}
@@ -280,13 +283,20 @@ class Solver:
         return step_key(parent, operation, content, self._plan.epoch)
 
     async def _run(self, solved: Solved, operation: RunOperation, log: StepLog) -> CachedStep:
-        key = self._key(_top(solved.layers), operation, await self._mounts.contents(operation))
+        seen = [*await self._mounts.contents(operation), *self._networks.extra_hosts]
+        key = self._key(_top(solved.layers), operation, seen)
         foreign = solved.platform != self._plan.machine
         sandbox = replace(self._plan.sandbox, foreign=str(solved.platform) if foreign else "")
 
         async def execute(say: Callable[[str], None]) -> Layer | None:
             return await self._executor.run(
-                solved.layers, operation, self._mounts, sandbox, say, self._plan.epoch
+                solved.layers,
+                operation,
+                self._mounts,
+                sandbox,
+                self._networks,
+                say,
+                self._plan.epoch,
             )
 
         return await self._shared(key, operation, log, execute)

@@ -32,6 +32,7 @@ from orchestrator.build.graph import build_graph
 from orchestrator.build.lint import Finding, is_strict, lint
 from orchestrator.build.parser import Dockerfile, parse
 from orchestrator.build.runner import Runner, Sandbox
+from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.solver import Plan, Solved, Solver
 from orchestrator.build.workspace import Workspaces
 from orchestrator.engine.build_storage import BuildStorage
@@ -89,7 +90,8 @@ class Builds:
         self._caches = CacheDirectories(caches / "mounts")
         self._digests = caches / "digests"
         self._place = settings.run_dir / "builds"
-        self._runner = Runner(runtime, _Network(networks), settings.cgroup_parent)
+        self._network = _Network(networks)
+        self._runner = Runner(runtime, settings.cgroup_parent)
         # Most steps wait for the network or a disk: there may be more of them than processors.
         limit = settings.max_parallel or max(4, 2 * (os.cpu_count() or 2))
         self._executor = Executor(
@@ -134,6 +136,7 @@ class Builds:
                 flights=self._flights,
                 executor=self._executor,
                 caches=self._caches,
+                networks=RunNetworks(self._network, build.extra_hosts, stack),
                 report=report,
             )
             solved = await solver.solve()
@@ -207,7 +210,6 @@ class Builds:
             machine=machine,
             sandbox=Sandbox(
                 network="" if build.network == "default" else build.network,
-                extra_hosts=build.extra_hosts,
                 shm_size_bytes=build.shm_size_bytes,
                 ulimits=build.ulimits,
             ),
