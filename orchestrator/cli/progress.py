@@ -18,6 +18,9 @@ from orchestrator.client.faults import error_of
 
 TICK_S = 0.1
 _SAID_LINES = 20
+_MOVING = frozenset({"downloading", "sending"})
+# What only Docker's own clients are told.
+_UNSEEN = frozenset({"found"})
 _DONE = frozenset(
     {"Pull complete", "Already exists", "Download complete", "Pushed", "Layer already exists"}
 )
@@ -66,7 +69,8 @@ def watch(
             if value is None:
                 shown.tick()
             elif "progress" in value and "status" not in value:
-                shown.update(value["progress"])
+                if value["progress"].get("step") not in _UNSEEN:
+                    shown.update(value["progress"])
             elif "error" in value:
                 raise error_of(value.get("fault") or value.get("errorDetail") or value["error"])
             elif "result" in value:
@@ -176,13 +180,16 @@ class LiveBoard:
         row = self._rows.get(subject)
         if row is None:
             row = self._rows[subject] = _Row("", "", now)
-        step = str(progress.get("step") or "")
-        if step not in (row.step, "error"):
-            row.said.clear()
-            row.counting = False
-        row.step = step
-        row.detail = str(progress.get("detail") or "").rpartition("\n")[2]
-        if total := int(progress.get("total") or 0):
+        step, total = str(progress.get("step") or ""), int(progress.get("total") or 0)
+        detail = str(progress.get("detail") or "").rpartition("\n")[2]
+        if not (row.counting and total and detail and step not in _MOVING):
+            # Of the layers of one image those that move say what the image does.
+            if step not in (row.step, "error"):
+                row.said.clear()
+                row.counting = False
+            row.step = step
+        row.detail = detail
+        if total:
             row.meter.tell(row.detail, int(progress.get("current") or 0), total, now)
             row.detail = ""
             row.counting = True

@@ -279,20 +279,28 @@ def test_dockers_own_client_pulls_and_pushes(
 ) -> None:
     """The credentials come from the client here, in the header that it sends."""
     name = auth_registry.push(busybox_image, "e2e/dockers", "1")
-    (tmp_path / "docker").mkdir()
-    auth_registry.docker_config(tmp_path / "docker/config.json")
     env = os.environ | {
         "DOCKER_HOST": f"unix://{engine.socket}",
         "DOCKER_CONFIG": str(tmp_path / "docker"),
     }
 
-    def docker(*words: str) -> str:
+    def docker(*words: str, stdin: str = "") -> str:
         done = subprocess.run(
-            ["docker", *words], env=env, capture_output=True, text=True, timeout=60, check=False
+            ["docker", *words],
+            env=env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    login = ("login", "-u", "alice", "--password-stdin", auth_registry.host)
+    with pytest.raises(AssertionError, match="refused the credentials of alice"):
+        docker(*login, stdin="wrong")
+    assert "Login Succeeded" in docker(*login, stdin="secret")
     pulled = docker("pull", name).splitlines()
     assert pulled[0] == "1: Pulling from e2e/dockers"
     assert pulled[-2:] == [f"Status: Downloaded newer image for {name}", name]
