@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -35,8 +36,11 @@ def mount_at(volume_dir: Path, options: Mapping[str, str]) -> None:
             # A bind takes no other flag at first.
             mount("", str(volume_dir), flags=found.flags | MS_REMOUNT)
     except OSError as error:
+        problem = error.strerror
+        if error.errno == errno.ENODEV:
+            problem = f"this kernel has no file system {wanted.kind}"
         raise Failed(
-            f"mounting {wanted.source} as a volume: {error.strerror}",
+            f"mounting {wanted.source} as a volume: {problem}",
             code="volume-not-mounted",
             about=wanted.source,
             hint="check the volume's options; a device or directory must exist",

@@ -78,7 +78,10 @@ def test_a_volume_is_what_its_options_mount(engine: EngineUnderTest, tmp_path: P
     assert "tmpfs" in said.stdout
     assert "size=1024k" in said.stdout
     assert (tmp_path / "back").read_text() == "yes\n"
-    engine.cli("volume", "rm", "bound", "fast")
+    engine.cli("volume", "create", "far", "-o", "type=no-such-fs", "-o", "device=:/x")
+    far = engine.run("run", "--rm", "-v", "far:/far", "busybox", "true")
+    assert (far.exit_code, "this kernel has no file system no-such-fs" in far.stderr) == (125, True)
+    engine.cli("volume", "rm", "bound", "fast", "far")
     assert (tmp_path / "hello").read_text() == "hi"
 
 

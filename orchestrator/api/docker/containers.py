@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -138,8 +139,9 @@ class ContainerHandlers:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         code = await self._containers.wait_for(container.id, condition)
-        await response.write(msgspec.json.encode({"StatusCode": code}))
-        await response.write_eof()
+        with suppress(ConnectionError):  # whoever waited may have gone
+            await response.write(msgspec.json.encode({"StatusCode": code}))
+            await response.write_eof()
         return response
 
     async def remove(self, request: web.Request) -> web.Response:
