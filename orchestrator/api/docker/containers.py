@@ -11,7 +11,7 @@ from aiohttp import web
 
 from orchestrator.api.docker.requests import flag, grace, json_body
 from orchestrator.api.parts import Parts
-from orchestrator.errors import NotFound
+from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.images.manifest import parse_platform
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.names import check_name, new_name
@@ -19,6 +19,8 @@ from orchestrator.model.observed import Container
 from orchestrator.model.sharing import with_identified_owners
 from orchestrator.wire.containers import ContainerPaths, container_inspect
 from orchestrator.wire.create import spec_from_create, unused
+
+_CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 class ContainerHandlers:
@@ -135,6 +137,13 @@ class ContainerHandlers:
     async def wait(self, request: web.Request) -> web.StreamResponse:
         container = self._get(request)
         condition = request.query.get("condition") or "not-running"
+        if condition not in _CONDITIONS:
+            raise InvalidInput(
+                f'invalid condition: "{condition}"',
+                code="bad-request",
+                about="condition",
+                hint=f"one of {', '.join(_CONDITIONS)}",
+            )
         # The head goes out before the wait, so that a client knows that its wait is registered.
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)

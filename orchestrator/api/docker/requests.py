@@ -16,9 +16,17 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def grace(request: web.Request) -> float | None:
-    """The seconds in the query's `t`, None where it has none."""
+    """The seconds in the query's `t`, None where it has none.  Raises: InvalidInput."""
     text = request.query.get("t")
-    return float(text) if text else None
+    try:
+        return float(text) if text else None
+    except ValueError as error:
+        raise InvalidInput(
+            f"t: {text!r} is not a number of seconds",
+            code="bad-request",
+            about="t",
+            hint="send seconds, -1 for ever",
+        ) from error
 
 
 def window_size(request: web.Request) -> tuple[int, int]:
