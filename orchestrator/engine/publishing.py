@@ -14,7 +14,7 @@ goes on with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import Conflict, InvalidInput, PystackError
@@ -100,12 +100,14 @@ class Publishing:
             return False
         return True
 
-    def check(self, container: Container) -> None:
-        """Nothing, when no other container that runs publishes one of these ports and no other
-        process has it; for knowing before anything starts.  Raises: Conflict: port-in-use, saying
-        by whom."""
-        self._publisher.check(self.claim(container))
-        for binding in container.ports:
+    def check(self, container: Container, gone: Collection[str] = ()) -> None:
+        """Nothing, when no other container that runs publishes one of its fixed ports and no other
+        process has it: for knowing before anything starts. `gone` are the ids of containers that
+        will have ended by then.  Raises: Conflict: port-in-use, saying by whom."""
+        fixed = tuple(b for b in container.ports or container.spec.ports if not _is_open(b))
+        wish = replace(self.claim(container), bindings=fixed)
+        self._publisher.check(wish, gone)
+        for binding in fixed:
             if not self._publisher.holds(binding):
                 for one in ports.hold(binding):
                     one.close()
@@ -230,7 +232,11 @@ def kept_binding(container: Container, wish: PortBinding) -> PortBinding | None:
 def _leaves_open(wish: PortBinding, binding: PortBinding) -> bool:
     """Whether the binding came from a wish that left the host port open."""
     same = (wish.container_port, wish.protocol) == (binding.container_port, binding.protocol)
-    return same and (not wish.host_port or wish.host_port_last > wish.host_port)
+    return same and _is_open(wish)
+
+
+def _is_open(wish: PortBinding) -> bool:
+    return not wish.host_port or wish.host_port_last > wish.host_port
 
 
 def _matches(binding: PortBinding, wish: PortBinding) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -128,8 +128,9 @@ class Publisher:
         """Every front that somebody claims, in order."""
         return sorted(self._by_front)
 
-    def check(self, claim: Claim) -> None:
-        """Nothing, when no other container has what is claimed.  Raises: Conflict."""
+    def check(self, claim: Claim, gone: Collection[str] = ()) -> None:
+        """Nothing, when no other container has what is claimed; those of `gone`, ids, do not
+        count.  Raises: Conflict."""
         wanted: dict[tuple[str, int], list[PortBinding]] = {}
         for binding in claim.bindings:
             same_number = wanted.setdefault((binding.protocol, binding.host_port), [])
@@ -137,7 +138,7 @@ class Publisher:
                 raise _in_use(binding, self._name_of(claim.container_id), "twice by")
             same_number.append(binding)
         for other in self._claims.values():
-            if other.container_id == claim.container_id:
+            if other.container_id == claim.container_id or other.container_id in gone:
                 continue
             for theirs in other.bindings:
                 for binding in wanted.get((theirs.protocol, theirs.host_port), ()):

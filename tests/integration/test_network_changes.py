@@ -205,6 +205,10 @@ async def test_a_port_in_use_is_known_before_anything_starts(tmp_path: Path) -> 
             w.networks.publishing.check(web)
         assert caught.value.code == "port-in-use"
         assert "in use by process" in caught.value.message
+        running, _ = await w.container("running", "app", spec=published(WEB))
+        with pytest.raises(Conflict, match="in use by container running"):
+            w.networks.publishing.check(web)
+        w.networks.publishing.check(web, gone=[running.id])
 
 
 async def test_an_open_port_that_somebody_took_meanwhile_is_chosen_again(tmp_path: Path) -> None:

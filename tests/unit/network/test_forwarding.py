@@ -34,3 +34,23 @@ def test_a_host_that_is_a_router_already_stays_as_it_is(tmp_path: Path, sysctls:
     forwarding = Forwarding(tmp_path / "memory", sysctls)
     forwarding.switch_on(4)
     assert forwarding.apart() == []
+
+
+def test_what_is_remembered_outlives_the_engine(tmp_path: Path, sysctls: Path) -> None:
+    Forwarding(tmp_path / "run" / "memory", sysctls).switch_on(4)
+    own = Forwarding(tmp_path / "run" / "memory", sysctls).apart()
+    assert own == [n for n in own if not n.startswith("ps-")]
+    assert set(own) <= {name for _, name in socket.if_nameindex()}
+
+
+@pytest.mark.parametrize(("before", "after"), [("1", "2"), ("0", "0"), ("2", "2")])
+def test_a_host_that_listens_to_routers_goes_on_listening(
+    tmp_path: Path, sysctls: Path, before: str, after: str
+) -> None:
+    for name, value in {"all/forwarding": "0", "eth0/accept_ra": before}.items():
+        setting = sysctls / "ipv6/conf" / name
+        setting.parent.mkdir(parents=True)
+        setting.write_text(f"{value}\n")
+    Forwarding(tmp_path / "memory", sysctls).switch_on(6)
+    assert (sysctls / "ipv6/conf/all/forwarding").read_text() == "1\n"
+    assert (sysctls / "ipv6/conf/eth0/accept_ra").read_text().strip() == after
