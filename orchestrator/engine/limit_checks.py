@@ -38,6 +38,8 @@ def _problems(spec: ContainerSpec, host: Host, lacking: frozenset[str]) -> Itera
         yield f"blkio-weight: it is {_WEIGHTS[0]} to {_WEIGHTS[1]}"
     if not -1000 <= spec.oom_score_adj <= 1000:
         yield "oom-score-adj: it is -1000 to 1000"
+    elif spec.oom_score_adj < host.oom_score_adj and "SYS_RESOURCE" not in host.capabilities:
+        yield "oom-score-adj: the engine may not set one lower than its own here"
     if spec.shm_size_bytes < 0:
         yield "shm-size: it must be more than 0"
     if "cpu-rt" in lacking and (limits.cpu_rt_period_us or limits.cpu_rt_runtime_us):

@@ -171,6 +171,7 @@ def _is_bind(mount: Mount) -> bool:
 def _bind_text(mount: Mount) -> str:
     options = ["ro"] if mount.read_only else []
     options += ["nocopy"] if mount.nocopy else []
+    options += [mount.relabel] if mount.relabel else []
     options += [mount.propagation] if mount.propagation else []
     return ":".join([mount.source, mount.target, *([",".join(options)] if options else [])])
 
@@ -235,7 +236,13 @@ def mount_point(mount: Mount, volumes: Mapping[str, Volume]) -> dict[str, Any]:
         **shown,
         "Source": source,
         "Destination": mount.target,
-        "Mode": "ro" if mount.read_only and mount.kind != "tmpfs" else "",
+        "Mode": _mode(mount),
         "RW": not mount.read_only and mount.kind != "image",
         "Propagation": (mount.propagation or "rprivate") if mount.kind == "bind" else "",
     }
+
+
+def _mode(mount: Mount) -> str:
+    if mount.kind == "tmpfs":
+        return ""
+    return ",".join([*(["ro"] if mount.read_only else []), *filter(None, [mount.relabel])])

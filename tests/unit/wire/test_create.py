@@ -95,7 +95,7 @@ def test_networks_keep_their_order_and_settings() -> None:
 def test_mounts_in_all_their_forms() -> None:
     spec = spec_of(
         {
-            "Binds": ["/h:/a:ro,rslave", "data:/b:nocopy", "/only:/c"],
+            "Binds": ["/h:/a:ro,rslave,Z", "data:/b:nocopy", "/only:/c"],
             "Mounts": [
                 {"Type": "bind", "Source": "/m", "Target": "/d", "ReadOnly": True,
                  "BindOptions": {"Propagation": "rshared", "ReadOnlyNonRecursive": True}},
@@ -111,7 +111,7 @@ def test_mounts_in_all_their_forms() -> None:
     )  # fmt: skip
     assert spec.mounts == (
         Mount(kind="bind", source="/h", target="/a", read_only=True, propagation="rslave",
-              create_host_path=True),
+              relabel="Z", create_host_path=True),
         Mount(kind="volume", source="data", target="/b", nocopy=True),
         Mount(kind="bind", source="/only", target="/c", create_host_path=True),
         Mount(kind="bind", source="/m", target="/d", read_only=True, propagation="rshared",
@@ -180,6 +180,11 @@ _PATHS = st.lists(_WORDS, min_size=1, max_size=3).map(lambda parts: "/" + "/".jo
 _NUMBERS = st.integers(0, 1 << 40)
 _DEVICES = st.lists(st.builds(DeviceLimit, path=_PATHS, value=_NUMBERS), max_size=2).map(tuple)
 _MOUNTS = st.one_of(
+    st.builds(
+        Mount, kind=st.just("bind"), source=_PATHS, target=_PATHS, read_only=st.booleans(),
+        create_host_path=st.just(True), propagation=st.sampled_from(["", "rslave"]),
+        relabel=st.sampled_from(["", "z", "Z"]),
+    ),
     st.builds(
         Mount, kind=st.just("bind"), source=_PATHS, target=_PATHS, read_only=st.booleans(),
         create_host_path=st.booleans(), propagation=st.sampled_from(["", "rslave"]),
