@@ -16,7 +16,7 @@ from orchestrator.engine.image_records import shown_name
 from orchestrator.engine.images import Images
 from orchestrator.errors import PystackError
 from orchestrator.images.content import ContentStore, LayerRecord
-from orchestrator.images.verify import blob_is_whole, looked_at
+from orchestrator.images.verify import blob_is_whole, is_reproducible, looked_at
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import Image, Layer
@@ -63,7 +63,28 @@ class ImageVerifier:
                 found += await self._image(image, seen, report)
                 step = "damaged" if len(found) > before else "verified"
                 report(Progress(subject=subject, step=step, done=True))
+            if not names:
+                found += await self._cached(seen)
         return len(chosen), found
+
+    async def _cached(self, seen: set[str]) -> list[Damage]:
+        """What of the build cache alone is damaged; its steps are forgotten, so that the next
+        build does them again."""
+        found: list[Damage] = []
+        for step in list(self._database.build_cache):
+            layer = step.layer
+            if layer is None or layer.chain_id in seen:
+                continue
+            seen.add(layer.chain_id)
+            if await is_reproducible(self._store, layer):
+                continue
+            for other in list(self._database.build_cache):
+                if other.layer is not None and other.layer.chain_id == layer.chain_id:
+                    self._database.build_cache.delete(other.id)
+            found.append(
+                Damage(what="layer", digest=layer.chain_id, images=("build cache",), mended=True)
+            )
+        return found
 
     async def _image(self, image: Image, seen: set[str], report: Report) -> list[Damage]:
         """What of the image is damaged, and mended where that can be."""

@@ -26,7 +26,8 @@ from orchestrator.engine.image_records import (
     taggable,
 )
 from orchestrator.errors import Failed
-from orchestrator.images import archive
+from orchestrator.images.archive import load_archive
+from orchestrator.images.archive_file import Limits
 from orchestrator.images.content import ContentStore
 from orchestrator.images.pull import pull_image
 from orchestrator.images.reference import parse_reference
@@ -156,9 +157,9 @@ class Images:
 
         Raises: InvalidInput: it is no image archive. Failed: it is damaged, or too large.
         """
-        limits = archive.Limits(self._settings.max_archive_bytes, self._settings.max_layer_bytes)
+        limits = Limits(self._settings.max_archive_bytes, self._settings.max_layer_bytes)
         async with self.holding():
-            found = await archive.load_archive(source, self._store, report, limits)
+            found = await load_archive(source, self._store, report, limits)
             for image in found:
                 self.register(image, image.tags)
         for image in found:

@@ -48,6 +48,17 @@ def blob_is_whole(store: ContentStore, digest: str) -> bool:
     return f"{sha.name}:{sha.hexdigest()}" == digest
 
 
+async def is_reproducible(store: ContentStore, layer: Layer) -> bool:
+    """Whether a layer made here still packs to its diff id; True for one that came from elsewhere
+    and whose blob is whole."""
+    record = await to_thread.run_sync(store.layer, layer.chain_id)
+    if record is None:
+        return False
+    if store.has_blob(record.blob.digest):
+        return await to_thread.run_sync(blob_is_whole, store, record.blob.digest)
+    return await _packs_to(store.layer_dir(layer.chain_id)) == layer.diff_id
+
+
 @asynccontextmanager
 async def looked_at(
     store: ContentStore, layer: Layer, below: Sequence[Layer], max_bytes: int

@@ -8,8 +8,11 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -219,6 +222,29 @@ def test_a_file_tree_becomes_an_image(
     )
 
 
+def test_a_file_tree_is_imported_from_the_web(
+    pystack: Pystack, engine: EngineUnderTest, tmp_path: Path
+) -> None:
+    (tmp_path / "hello").write_text("hello")
+    with tarfile.open(tmp_path / "root.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "hello", "hello")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            identifier = pystack("import", f"{url}/root.tar.gz", "web:1").stdout.strip()
+            assert pystack("images", "-q", "--no-trunc", "web").stdout.strip() == identifier
+            comment = pystack("history", "--format", "{{.Comment}}", "web:1").stdout
+            assert comment == f"Imported from {url}/root.tar.gz\n"
+            absent = engine.run("import", f"{url}/absent.tar")
+            assert (absent.exit_code, "the server answers 404" in absent.stderr) == (1, True)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_what_takes_room_is_told(
     pystack: Pystack, engine: EngineUnderTest, busybox: str, project: Path
 ) -> None:
@@ -286,6 +312,18 @@ def test_damaged_content_is_found_and_mended(
     assert "not mended:" not in mended
     assert program.read_bytes() == before
     assert pystack("image", "verify", "busybox").stdout.startswith("1 images: 0 damaged")
+
+    # A step that only the build cache has: forgotten, and done again by the next build.
+    pystack("tag", "made", "kept")
+    (project / "Dockerfile").write_text("FROM busybox\nRUN echo other > /other\n")
+    pystack("build", "-q", "-t", "other", str(project))
+    _, other = engine.request("GET", "/images/other/json")
+    made_other = Path(other["GraphDriver"]["Data"]["UpperDir"]) / "other"
+    pystack("rmi", "other")
+    made_other.write_text("damaged")
+    assert pystack("image", "verify").stdout.startswith("build cache: layer sha256:")
+    pystack("build", "-q", "-t", "other", str(project))
+    assert pystack("run", "--rm", "other", "cat", "/other").stdout == "other\n"
 
     # What was made here cannot be had from elsewhere.
     (top / "made").write_text("else")

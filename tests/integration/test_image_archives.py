@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from orchestrator.aio.process import run_process
 from orchestrator.errors import Failed, InvalidInput, PystackError
-from orchestrator.images.archive import Limits, load_archive
+from orchestrator.images.archive import load_archive
+from orchestrator.images.archive_file import Limits
 from orchestrator.images.archive_writer import ArchiveFormat, Saved, write_archive
 from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
