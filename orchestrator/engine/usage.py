@@ -14,9 +14,11 @@ from orchestrator.model.observed import Container
 from orchestrator.model.usage import Usage
 from orchestrator.runtime.cgroups import processes_below
 from orchestrator.runtime.groups import control_groups
+from orchestrator.runtime.processes import TITLES, list_processes
 from orchestrator.runtime.stats import read_usage
 
 _PS_TIMEOUT_S = 10.0
+_USUAL = "-ef"
 _SHARED_NETWORK = ("host", "container:")
 
 
@@ -57,11 +59,13 @@ async def processes_of(container: Container, arguments: Sequence[str]) -> Proces
     pids = await to_thread.run_sync(_pids, container)
     program = shutil.which("ps")
     if program is None:
+        if list(arguments) == [_USUAL]:
+            return Processes(TITLES, await to_thread.run_sync(list_processes, pids))
         raise Unavailable(
             "ps is not installed",
             code="no-ps",
             about="ps",
-            hint="install it: `apt-get install procps`",
+            hint=f"install it (`apt-get install procps`), or ask for `{_USUAL}` alone",
         )
     listed = ",".join(map(str, sorted(pids)))
     # Asked for these alone where that goes together with the arguments, which is quicker.
