@@ -251,16 +251,19 @@ class Containers:
         return container
 
     async def _start(self, container: Container) -> Container:
+        checked = self._probes.check_of(container)
+        # Its ports are published before it runs, and must not be taken for ready until it is.
+        health: Health = "starting" if checked else "none"
+        container = replace(container, state=replace(container.state, health=health))
         try:
             pid, started = await self._launcher.launch(container, self._let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
             self._records.change(container.id, exit_code=code, error=error.message)
             raise
-        checked = self._probes.check_of(container)
         container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
-            oom_killed=False, started_at=time.time(), health="starting" if checked else "none",
+            oom_killed=False, started_at=time.time(), health=health,
             failing_streak=0, health_log=(),
         )  # fmt: skip
         self._volumes.tell_mounts("mount", container)
