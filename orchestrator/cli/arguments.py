@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from orchestrator.cli.options import UsageError
 from orchestrator.cli.units import bytes_of, seconds_of
 
 
@@ -55,19 +53,3 @@ def byte_count(text: str) -> int:
         return bytes_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def key_values(texts: list[str]) -> str:
-    """Docker's `filters`, as the API takes them, of `--filter KEY=VALUE` several times; "" of none.
-
-    Raises: UsageError: one has no `=`.
-    """
-    if not texts:
-        return ""
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        key, given, value = text.partition("=")
-        if not given:
-            raise UsageError(f"invalid argument {text!r} for --filter: expected KEY=VALUE")
-        found.setdefault(key, []).append(value)
-    return json.dumps(found)

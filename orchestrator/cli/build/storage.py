@@ -7,9 +7,10 @@ import json
 import time
 from typing import Any
 
-from orchestrator.cli.arguments import byte_count, key_values
+from orchestrator.cli.arguments import byte_count
 from orchestrator.cli.command import Command
 from orchestrator.cli.confirm import confirmed
+from orchestrator.cli.filters import encoded, filters
 from orchestrator.cli.session import Session
 from orchestrator.cli.table import table
 from orchestrator.cli.units import age, size
@@ -29,8 +30,8 @@ def _du_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _du(session: Session, args: argparse.Namespace) -> int:
     entries = (session.engine.get("/system/df", type="build-cache") or {}).get("BuildCache") or []
-    filters: dict[str, list[str]] = json.loads(key_values(args.filter) or "{}")
-    entries = [e for e in entries if _passes(e, filters)]
+    wanted = filters(args.filter)
+    entries = [e for e in entries if _passes(e, wanted)]
     if args.format == "json":
         for entry in entries:
             session.say(json.dumps(entry))
@@ -94,7 +95,7 @@ def _prune(session: Session, args: argparse.Namespace) -> int:
     answer: dict[str, Any] = {}
     if args.force or confirmed(session, _ALL if args.all else _LOOSE):
         kept = max(args.keep_storage, args.reserved_space, args.max_used_space)
-        query: dict[str, Any] = {"all": args.all, "filters": key_values(args.filter)}
+        query: dict[str, Any] = {"all": args.all, "filters": encoded(args.filter)}
         if kept:
             query["keep-storage"] = kept
         answer = value_of(session.engine.open("POST", "/build/prune", query=query)) or {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from orchestrator.cli.arguments import key_values
 from orchestrator.cli.columns import Shown, format_argument, preferred
 from orchestrator.cli.command import Command
+from orchestrator.cli.filters import filters
 from orchestrator.cli.image.rows import columns, rows
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
@@ -29,10 +29,10 @@ def _images_arguments(parser: argparse.ArgumentParser) -> None:
 def _images(session: Session, args: argparse.Namespace) -> int:
     form = preferred(session, args, "imagesFormat")
     shown = Shown(columns(whole=args.no_trunc, digests=args.digests), form, quiet=args.quiet)
-    filters = json.loads(key_values(args.filter) or "{}")
+    wanted = filters(args.filter)
     if args.repository:
-        filters.setdefault("reference", []).append(args.repository)
-    query: dict[str, object] = {"filters": json.dumps(filters)} if filters else {}
+        wanted.setdefault("reference", []).append(args.repository)
+    query: dict[str, object] = {"filters": json.dumps(wanted)} if wanted else {}
     if shown.template and (shown.uses("SharedSize") or shown.uses("UniqueSize")):
         query["shared-size"] = True
     found = session.engine.get("/images/json", all=args.all, **query) or []

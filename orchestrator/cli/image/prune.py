@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from orchestrator.cli.arguments import key_values
 from orchestrator.cli.command import Command
 from orchestrator.cli.confirm import confirmed
+from orchestrator.cli.filters import filters
 from orchestrator.cli.session import Session
 from orchestrator.cli.units import size
 
@@ -24,12 +24,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _prune(session: Session, args: argparse.Namespace) -> int:
-    filters = json.loads(key_values(args.filter) or "{}")
-    filters["dangling"] = ["false" if args.all else "true"]
+    wanted = filters(args.filter)
+    wanted["dangling"] = ["false" if args.all else "true"]
     if not args.force and not confirmed(session, _EVERY if args.all else _DANGLING):
         answer: dict[str, Any] = {}
     else:
-        answer = session.engine.post("/images/prune", filters=json.dumps(filters)) or {}
+        answer = session.engine.post("/images/prune", filters=json.dumps(wanted)) or {}
     if deleted := answer.get("ImagesDeleted"):
         session.say("Deleted Images:")
         for line in deleted:
