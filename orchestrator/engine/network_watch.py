@@ -71,9 +71,8 @@ class NetworkWatch:
                 await self._driver.ensure(network)
                 if not self._is_to_stay(network):
                     await self._driver.remove(network)
-        for container in list(self._wiring.live.values()):
-            if await self._wiring.mend(container, self._pid_of(container)):
-                log.warning("a lost interface is made again", container=container.name)
+        for name in await self._wiring.mend(self._containers.get):
+            log.warning("a lost interface is made again", container=name)
 
     @contextmanager
     def left_alone(self, network: Network) -> Iterator[None]:
@@ -86,7 +85,3 @@ class NetworkWatch:
 
     def _is_to_stay(self, network: Network) -> bool:
         return network.id not in self._going and self._networks.get(network.id) is not None
-
-    def _pid_of(self, container: Container) -> int:
-        record = self._containers.get(container.id)
-        return record.state.pid if record is not None else 0

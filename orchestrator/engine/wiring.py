@@ -134,16 +134,32 @@ class Wiring:
     # -- a new engine, and repair ----------------------------------------------------------
 
     async def adopt(self, running: Iterable[Container], networks: Sequence[Network]) -> None:
-        """Nothing, once these running containers are plugged into bridges that are there, and
-        nothing of ours is left of others. Their resolvers are served by `serve_again`."""
+        """Nothing, once these running containers are plugged into bridges that are there, with the
+        interfaces that their records say and no others, and nothing of ours is left of others.
+        Their resolvers are served by `serve_again`."""
         running = list(running)
-        plugs = [plug for c in running for plug in self._plugs_left(c)]
-        bridges = {n.bridge for n in networks}
-        await self._driver.sweep(bridges, {plug.veth for plug in plugs})
-        await self._driver.plug_again(plugs)
+        plugs = {c.id: self._plugs_left(c) for c in running}
+        known = {plug.veth for own in plugs.values() for plug in own}
+        swept = await self._driver.sweep({n.bridge for n in networks}, known)
         for container in running:
             self.live[container.id] = container
             self._directory.add(container.id, container.name, self.naming.named(container))
+            missing = await self._driver.plug_again(plugs[container.id])
+            # A change of its networks was under way when the engine died: the record decides.
+            half_done = [v for v in swept if v[:-2] == veth_name(container.id, 0)[:-2]]
+            if missing or half_done:
+                await self._restore_inside(container, missing)
+
+    async def _restore_inside(self, container: Container, missing: Sequence[Plug]) -> bool:
+        """Whether the running container has its missing interfaces and its ways out again."""
+        pid = container.state.pid
+        try:
+            await self._driver.attach(pid, missing)
+            await self._driver.route(pid, self._plugs_left(container))
+        except PystackError as error:  # it has just ended: that is why
+            structlog.get_logger().info("not mended", container=container.name, why=str(error))
+            return False
+        return True
 
     async def serve_again(self, container: Container) -> None:
         """The container's resolver, which ended with the last engine. A container that has just
@@ -156,17 +172,22 @@ class Wiring:
                     "names are not served", container=container.name, problem=str(error)
                 )
 
-    async def mend(self, container: Container, pid: int) -> bool:
-        """Whether the running container had lost the host's side of an interface, which it has
-        again; the others are ports of their bridges again."""
-        loose = await self._driver.loose(self._plugs_left(container))
-        missing = await self._driver.plug_again(loose)
-        if missing and pid:
-            try:
-                await self._driver.attach(pid, missing)
-            except PystackError:  # it has just ended: that is why
-                return False
-        return bool(missing) and bool(pid)
+    async def mend(self, recorded: Callable[[str], Container | None]) -> list[str]:
+        """The names of the running containers that had lost the host's side of an interface, which
+        they have again; the others are ports of their bridges again. `recorded` gives the record,
+        which knows the process, of a container."""
+        plugs = {c.id: self._plugs_left(c) for c in self.live.values()}
+        every = [plug for own in plugs.values() for plug in own]
+        loose = {plug.veth for plug in await self._driver.loose(every)}
+        mended = []
+        for identifier, own in plugs.items():
+            missing = await self._driver.plug_again([p for p in own if p.veth in loose])
+            record = recorded(identifier)
+            if not missing or record is None or not record.state.pid:
+                continue
+            if await self._restore_inside(record, missing):
+                mended.append(record.name)
+        return mended
 
     def close(self) -> None:
         """Nothing; no resolver is served any more."""

@@ -75,10 +75,10 @@ class NetworkDriver:
     async def plug_again(self, plugs: Sequence[Plug]) -> list[Plug]:
         """Those of the plugs whose host side is gone, once all others are ports of their bridges
         again, which somebody may have removed."""
-        return await to_thread.run_sync(plug.plug_again, plugs)
+        return await to_thread.run_sync(plug.plug_again, plugs) if plugs else []
 
     async def loose(self, plugs: Sequence[Plug]) -> list[Plug]:
-        """Those of the plugs whose host side is gone or is no port of its bridge."""
+        """Those of the plugs whose host side is gone, down, or no port of its bridge."""
         return await to_thread.run_sync(_loose, plugs)
 
     async def damaged(self, networks: Sequence[Network]) -> list[Network]:
@@ -144,10 +144,13 @@ def _host_prefixes6() -> list[tuple[Net6, str]]:
 
 def _loose(plugs: Iterable[Plug]) -> list[Plug]:
     with Netlink() as link:
-        masters = {one.name: one.master for one in rtnetlink.list_links(link)}
-        numbers = {one.name: one.index for one in rtnetlink.list_links(link)}
-    bridged = [p for p in plugs if p.network.driver == "bridge"]
-    return [p for p in bridged if masters.get(p.veth) != numbers.get(p.network.bridge, 0)]
+        links = {one.name: one for one in rtnetlink.list_links(link)}
+
+    def is_plugged(plug: Plug) -> bool:
+        veth, bridge = links.get(plug.veth), links.get(plug.network.bridge)
+        return bool(veth and bridge and veth.up and veth.master == bridge.index)
+
+    return [p for p in plugs if p.network.driver == "bridge" and not is_plugged(p)]
 
 
 def _damaged(networks: Iterable[Network]) -> list[Network]:

@@ -88,7 +88,8 @@ class Firewall:
         accept cannot leave a container, whatever our table says."""
         async with self._turn:
             listed = await to_thread.run_sync(self._listed)
-        return obstacles.dropping_chains(listed, ruleset.TABLE)
+        found = obstacles.dropping_chains(listed, ruleset.TABLE)
+        return [*found, *await to_thread.run_sync(obstacles.legacy_chains)]
 
     async def losses(self) -> AsyncIterator[None]:
         """One item each time somebody else changed our table, the owner's chain excepted."""

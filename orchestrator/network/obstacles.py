@@ -1,4 +1,4 @@
-"""Other people's firewalls, as far as they are in our way. Pure.
+"""Other people's firewalls, as far as they are in our way.
 
 Every base chain at a hook is asked, and one "drop" is the end of a packet, whatever our own table
 says. So a foreign chain that drops what it does not know, by policy or by its last rule, keeps
@@ -9,11 +9,16 @@ Source: nft(8), "hooks and priorities", the meaning of policy and of several cha
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 OUR_BRIDGES = "ps-*"
 """As nft writes the names of all our bridges."""
+LEGACY = "iptables-legacy filter FORWARD"
+_LEGACY_TABLES = Path("/proc/net/ip_tables_names")
 _REFUSALS = ("drop", "reject")
 
 
@@ -41,14 +46,40 @@ def dropping_chains(listed: str, ours: str) -> list[str]:
     ]
 
 
+def legacy_chains() -> list[str]:
+    """The same of the kernel's older firewall, which nft does not list (blocking)."""
+    try:
+        used = "filter" in _LEGACY_TABLES.read_text().split()
+    except OSError:
+        return []
+    program = shutil.which("iptables-legacy")
+    if not used or program is None:
+        return []
+    argv = [program, "-S", "FORWARD"]
+    listed = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10).stdout
+    return [LEGACY] if drops_by_policy(listed) else []
+
+
+def drops_by_policy(listed: str) -> bool:
+    """Whether `iptables -S FORWARD` says that what is not known is dropped, and not that our
+    bridges are let through."""
+    lines = listed.splitlines()
+    return "-P FORWARD DROP" in lines and not any(" ps-+ " in line for line in lines)
+
+
 def remedy(chain: str) -> str:
     """The warning about such a chain, with the commands that open it, for the user to read."""
-    where = f"nft insert rule {chain}"
+    if chain == LEGACY:
+        where = "iptables-legacy -I FORWARD"
+        commands = [f"{where} -i ps-+ -j ACCEPT", f"{where} -o ps-+ -j ACCEPT"]
+    else:
+        where = f"nft insert rule {chain}"
+        commands = [f"{where} {way} {OUR_BRIDGES} accept" for way in ("iifname", "oifname")]
     return (
         f"WARNING: the firewall chain {chain} drops what it does not know: containers may not reach"
-        f" the outside, nor be reached from there; let them through with `{where} iifname"
-        f" {OUR_BRIDGES} accept` and `{where} oifname {OUR_BRIDGES} accept` (lasting rules belong"
-        " into that firewall's own settings)"
+        " the outside, nor be reached from there; let them through with"
+        f" `{commands[0]}` and `{commands[1]}` (lasting rules belong into that firewall's own"
+        " settings)"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,32 @@ async def test_the_way_out_follows_the_gateway_priority(tmp_path: Path) -> None:
         assert "default via 10.210.0.1 dev eth0" in web_ns.run("ip", "route")
         await w.connections.disconnect("one", web.id, force=False)
         assert "default" not in web_ns.run("ip", "route")
+
+
+async def test_a_change_that_an_engine_died_in_is_undone_as_the_record_says(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        for name in ("one", "two"):
+            await w.networks.create(name)
+        joining, joining_ns = await w.container("joining", "one")
+        parting, parting_ns = await w.container("parting", "one", "two")
+        wish = Attachment(network="two", gw_priority=9)
+        more = w.networks.leases.lease_another(joining, wish)
+        after = replace(joining, endpoints=(*joining.endpoints, more))
+        await w.networks.wiring.plug_in(joining, after)
+        less = replace(parting, endpoints=parting.endpoints[1:])
+        await w.networks.wiring.unplug(parting, less)
+        assert "default via 10.210.1.1 dev eth1" in joining_ns.run("ip", "route")
+        w.networks.close()
+        async with open_networks(w.database, w.settings, lambda _: None) as successor:
+            await successor.restore([w.now(joining), w.now(parting)])
+            for machine, interfaces in ((joining_ns, ["eth0"]), (parting_ns, ["eth0", "eth1"])):
+                assert "default via 10.210.0.1 dev eth0" in machine.run("ip", "route")
+                links = machine.run("ip", "-br", "link").split()
+                found = [n.partition("@")[0] for n in links if n.startswith("eth")]
+                assert sorted(found) == interfaces
+            assert (await ask(joining_ns, "parting"))[1] == [parting.endpoints[0].ipv4]
 
 
 async def test_published_ports_move_to_the_network_that_is_left(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.network.obstacles import dropping_chains
+from orchestrator.network.obstacles import LEGACY, dropping_chains, drops_by_policy, remedy
 
 DOCKER = """table ip filter {
 	chain DOCKER-USER {
@@ -52,3 +52,22 @@ OURS = """table inet pystack {
 )
 def test_chains_that_drop_what_they_do_not_know_are_named(listed: str, expected: list[str]) -> None:
     assert dropping_chains(listed, "inet pystack") == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "drops"),
+    [
+        ("-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n", True),
+        ("-P FORWARD ACCEPT\n", False),
+        ("-P FORWARD DROP\n-A FORWARD -i ps-+ -j ACCEPT\n", False),
+        ("", False),
+    ],
+)
+def test_the_older_firewall_is_asked_too(listed: str, drops: bool) -> None:
+    assert drops_by_policy(listed) is drops
+
+
+@pytest.mark.parametrize("chain", ["ip filter FORWARD", LEGACY])
+def test_a_remedy_names_the_chain_and_our_bridges(chain: str) -> None:
+    assert chain in remedy(chain)
+    assert "ps-" in remedy(chain)
