@@ -76,6 +76,8 @@ def image_inspect(
         "DockerVersion": str(document.get("docker_version") or ""),
         "Author": config.author,
         "Config": {**_CONFIG, **(given if isinstance(given, dict) else {})},
+        # Of the container that an old builder left; docker-compose 1 looks for its volumes.
+        "ContainerConfig": {**_CONFIG, **(given if isinstance(given, dict) else {})},
         "Architecture": config.architecture,
         "Os": config.os,
         "Size": image.size_bytes,
