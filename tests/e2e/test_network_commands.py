@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.support.engine import EngineUnderTest
+from tests.support.netns import command
 from tests.support.networks import answer
 from tests.support.waiting import wait_until
 
@@ -196,3 +199,36 @@ def test_replicas_of_a_service_publish_one_port(engine: EngineUnderTest, project
 
     wait_until(all_answered, "three replicas answer")
     engine.cli("down", cwd=project)
+
+
+def test_a_firewall_in_the_way_is_told_by_info(engine: EngineUnderTest) -> None:
+    command("nft", "add table ip filter; add chain ip filter FORWARD "
+            "{ type filter hook forward priority 0; policy drop; }")  # fmt: skip
+    try:
+        said = engine.run("info")
+        assert "the firewall chain ip filter FORWARD drops what it does not know" in said.output
+    finally:
+        command("nft", "delete", "table", "ip", "filter")
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="Docker's client is not installed")
+def test_dockers_own_client_manages_networks(engine: EngineUnderTest) -> None:
+    docker = partial(command, "docker", "--host", f"unix://{engine.socket}")
+    made = docker(
+        "network", "create", "--subnet", "10.9.0.0/16", "--ip-range", "10.9.5.0/24", "--ipv6",
+        "--label", "a=b", "net",
+    ).strip()  # fmt: skip
+    assert made == engine.cli("network", "ls", "-q", "--no-trunc", "-f", "name=net").stdout.strip()
+    ours = ["network", "ls", "--format", "{{.ID}} {{.Name}} {{.Driver}} {{.IPv6}} {{.Labels}}"]
+    assert docker(*ours) == engine.cli(*ours).stdout
+    assert docker("network", "ls") == engine.cli("network", "ls").stdout
+    docker("run", "-d", "--name", "web", "--network", "net", "--ip", "10.9.7.7", "-p", "8080:80",
+           "busybox", "sleep", "1000")  # fmt: skip
+    assert json.loads(docker("network", "inspect", "net")) == [inspect(engine, "net")]
+    docker("network", "create", "other")
+    docker("network", "connect", "--alias", "www", "other", "web")
+    networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    assert docker("inspect", "-f", networks, "web").split() == ["net", "other"]
+    docker("network", "disconnect", "other", "web")
+    assert docker("network", "prune", "-f") == "Deleted Networks:\nother\n\n"
+    assert docker("port", "web") == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n"
