@@ -13,6 +13,7 @@ from orchestrator.compose.living import healthcheck, hooks, restart_policy
 from orchestrator.compose.mounting import Mounting
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
+from orchestrator.compose.security import security_options
 from orchestrator.model.container import ContainerSpec
 
 _SAME_NAME = (
@@ -42,7 +43,6 @@ _LISTS = (
     "dns_opt",
     "dns_search",
     "group_add",
-    "security_opt",
     "volumes_from",
 )
 _OTHER_NAME: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -92,6 +92,7 @@ class Containers:
             resources=resources(said),
             devices=tuple(_device(device) for device in said.get("devices", ())),
             sysctls={key: value or "" for key, value in said.get("sysctls", {}).items()},
+            security_opt=security_options(service, at, self.findings),
             storage_options=said.get("storage_opt", {}),
             log_driver=logging.get("driver", ""),
             log_options={k: v or "" for k, v in logging.get("options", {}).items()},

@@ -89,6 +89,7 @@ class Mounting:
             recursive=_RECURSION[bind.get("recursive", "enabled")],
             create_host_path=kind == "bind" and bind.get("create_host_path", True),
             propagation=bind.get("propagation", ""),
+            relabel=bind.get("selinux", ""),
             tmpfs_size_bytes=tmpfs.get("size", 0),
             tmpfs_mode=tmpfs.get("mode", 0),
         )

@@ -45,6 +45,7 @@ from orchestrator.compose.schema.mounts import (
 from orchestrator.compose.schema.pending import GPUS, MODELS, PROVIDERS, WINDOWS
 from orchestrator.compose.schema.ports import FORM as PORT_FORM
 from orchestrator.compose.schema.ports import PUBLISHED, long_ports, port_identity
+from orchestrator.compose.schema.security import SecurityOption
 from orchestrator.compose.schema.shapes import (
     OPTIONS,
     PAIRS,
@@ -314,7 +315,7 @@ CARRIED = {
     ),
     "scale": Attribute(Whole(), "How many containers."),
     "secrets": Attribute(SECRET_GRANTS, "Secrets it may read."),
-    "security_opt": Attribute(WORDS, "Security options."),
+    "security_opt": Attribute(ListOf(SecurityOption(), unique=True), "Security options."),
     "shm_size": Attribute(SIZE, "The size of /dev/shm."),
     "stdin_open": Attribute(FLAG, "Keep standard input open."),
     "stop_grace_period": Attribute(DURATION, "The time it has to stop; 10s unless said."),
