@@ -48,10 +48,14 @@ def forget_udp_of(address: str) -> None:
 def count_answered_by(addresses: Collection[str]) -> int:
     """How many connections that were redirected to one of these addresses are under way
     (blocking)."""
-    wanted = {ipaddress.ip_address(a).packed for a in addresses}
-    with Netlink(_NETFILTER) as netlink:
-        listed = netlink.dump(_GET, struct.pack("=BBH", 0, 0, 0))
-        return sum(_is_under_way(body, wanted) for body in listed)
+    found = 0
+    for address in addresses:
+        # The kernel leaves out the others, of which there may be hundreds of thousands.
+        only = _request(_TUPLE_REPLY, address, 0, _BY_SOURCE, protocol=False).body
+        wanted = {ipaddress.ip_address(address).packed}
+        with Netlink(_NETFILTER) as netlink:
+            found += sum(_is_under_way(body, wanted) for body in netlink.dump(_GET, only))
+    return found
 
 
 def _is_under_way(body: bytes, wanted: set[bytes]) -> bool:
@@ -72,17 +76,23 @@ def _send(requests: Iterable[Request]) -> None:
         netlink.attempt(list(requests))
 
 
-def _request(tuple_kind: int, address: str, port: int, flags: int) -> Request:
+def _request(
+    tuple_kind: int, address: str, port: int, flags: int, *, protocol: bool = True
+) -> Request:
     value = ipaddress.ip_address(address)
     source, destination = _IP_ATTRIBUTES[value.version]
     end = source if flags & _BY_SOURCE else destination
-    protocol = [attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))]
-    if port:
-        protocol.append(attribute(_DESTINATION_PORT, struct.pack("!H", port)))
+    parts = [nested(_IP, attribute(end, value.packed))]
+    if protocol:
+        numbers = [attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))]
+        if port:
+            numbers.append(attribute(_DESTINATION_PORT, struct.pack("!H", port)))
+        parts.append(nested(_PROTO, *numbers))
+        flags |= _BY_PROTOCOL
     family = socket.AF_INET if value.version == 4 else socket.AF_INET6
-    orig = flags | _BY_PROTOCOL if tuple_kind == _TUPLE_ORIG else 0
-    reply = flags | _BY_PROTOCOL if tuple_kind == _TUPLE_REPLY else 0
+    orig = flags if tuple_kind == _TUPLE_ORIG else 0
+    reply = flags if tuple_kind == _TUPLE_REPLY else 0
     body = struct.pack("=BBH", family, 0, 0)
-    body += nested(tuple_kind, nested(_IP, attribute(end, value.packed)), nested(_PROTO, *protocol))
+    body += nested(tuple_kind, *parts)
     body += nested(_FILTER, attribute(1, orig), attribute(2, reply))
     return Request(_DELETE, 0, body, f"connections of {address}")

@@ -79,6 +79,23 @@ async def test_a_drained_container_keeps_its_connections_and_gets_no_new_ones(
         assert answers(2) == {"new": 2}
 
 
+async def test_connections_are_counted_for_each_container_by_its_own(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app", ipv6=True)
+        other = replace(PORT, host_port=8081)
+        one, one_ns = await w.container("one", "app", spec=published(PORT))
+        two, two_ns = await w.container("two", "app", spec=published(other))
+        with outside_machine() as outside, one_ns.listen(80) as a, two_ns.listen(80) as b:
+            clients = [outside.connect("198.51.100.1", port) for port in (8080, 8080, 8081)]
+            accepted = [a.accept()[0], a.accept()[0], b.accept()[0]]
+            direct = one_ns.connect(two.endpoints[0].ipv4, 80)
+            assert await w.connections.count(one.id) == 2
+            assert await w.connections.count(two.id) == 1
+            for each in (*clients, *accepted, direct):
+                each.close()
+        assert await w.connections.emptied(one.id, 10)
+
+
 async def test_the_last_one_that_is_drained_leaves_a_closed_port(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.networks.create("app")

@@ -142,6 +142,17 @@ async def test_udp_is_published_too(tmp_path: Path) -> None:
             assert client.recvfrom(10) == (b"pong", ("198.51.100.1", 5300))
 
 
+async def test_sctp_is_published_whether_or_not_the_host_speaks_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        spec = published(PortBinding(container_port=36412, host_port=36412, protocol="sctp"))
+        web, _ = await w.container("web", "app", spec=spec)
+        element = "sctp . 36412 : 10.210.0.2 . 36412"
+        assert element in command("nft", "list", "map", "inet", "pystack", "publish4")
+        await w.stop(web)
+        assert element not in command("nft", "list", "map", "inet", "pystack", "publish4")
+
+
 async def test_a_udp_sender_that_never_pauses_reaches_the_container_that_comes(
     tmp_path: Path,
 ) -> None:
