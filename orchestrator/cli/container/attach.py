@@ -81,4 +81,4 @@ def _check_running(state: Mapping[str, Any], name: str) -> None:
         )
 
 
-COMMANDS = {"attach": Command(_arguments, _attach)}
+COMMANDS = {"attach": Command(_arguments, _attach, names="container")}

@@ -42,4 +42,4 @@ def _commit(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"commit": Command(_arguments, _commit)}
+COMMANDS = {"commit": Command(_arguments, _commit, names="container")}

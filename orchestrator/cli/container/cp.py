@@ -224,4 +224,4 @@ def _refused(problem: str, about: str) -> InvalidInput:
     )
 
 
-COMMANDS = {"cp": Command(_arguments, _cp)}
+COMMANDS = {"cp": Command(_arguments, _cp, names="source")}

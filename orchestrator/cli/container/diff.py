@@ -21,4 +21,4 @@ def _diff(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"diff": Command(_arguments, _diff)}
+COMMANDS = {"diff": Command(_arguments, _diff, names="container")}

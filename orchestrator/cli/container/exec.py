@@ -132,4 +132,4 @@ def _nowhere(_number: int) -> None:
     pass
 
 
-COMMANDS = {"exec": Command(_arguments, _exec)}
+COMMANDS = {"exec": Command(_arguments, _exec, names="container")}

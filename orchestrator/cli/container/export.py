@@ -43,4 +43,4 @@ def _export(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"export": Command(_arguments, _export)}
+COMMANDS = {"export": Command(_arguments, _export, names="container")}
