@@ -209,9 +209,10 @@ async def _serve(
             )
             await builds.recover()
             await images.recover()
+            # First, or a container that was held still would count as paused.
+            await commits.recover()
             await containers.recover()
             await execs.recover()
-            await commits.recover()
             tasks.start_soon(networks.watch)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with served(application(parts), settings.socket):

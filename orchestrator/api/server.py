@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from orchestrator.api.build import BuildHandlers
+from orchestrator.api.calls import called
 from orchestrator.api.connections import ConnectionHandlers
 from orchestrator.api.docker.archive import ArchiveHandlers
 from orchestrator.api.docker.attach import AttachHandlers
@@ -46,7 +47,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        return await called(handler, request)
     except PystackError as error:
         return web.json_response(body_of(error), status=status_of(error))
     except web.HTTPException as error:
