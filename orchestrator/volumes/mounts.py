@@ -15,6 +15,7 @@ from orchestrator.aio.libc import (
     CLONE_NEWNS,
     MNT_DETACH,
     MS_BIND,
+    MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
     MS_REMOUNT,
@@ -72,10 +73,13 @@ def mount_overlay(
 def unmount(target: Path) -> None:
     """Unmount whatever is at `target`, now; nothing there is fine.
 
-    Processes that still use it keep their view of it.  Raises: OSError.
+    Processes that still use it keep their view of it, and so does whoever it is shared with.
+    Raises: OSError.
     """
     while True:
         try:
+            # What is mounted below a shared mount would else be unmounted for all who share it.
+            mount("", str(target), flags=MS_REC | MS_PRIVATE)
             umount(str(target), MNT_DETACH | UMOUNT_NOFOLLOW)
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):

@@ -31,9 +31,10 @@ def shared(tmp_path: Path) -> Iterator[Path]:
 def test_what_is_mounted_in_a_shared_bind_is_seen_on_both_sides(
     place: EngineUnderTest, shared: Path
 ) -> None:
-    place.start()
-    for name in ("out", "in"):
+    for name in ("out", "in", "before"):
         (shared / name).mkdir()
+    mount("earlier", str(shared / "before"), "tmpfs")
+    place.start()
     options = f"type=bind,source={shared},target=/x,bind-propagation=rshared"
     rights = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
     script = "mount -t tmpfs mine /x/out && touch /x/out/file && sleep 1000"
@@ -41,15 +42,20 @@ def test_what_is_mounted_in_a_shared_bind_is_seen_on_both_sides(
         *("run", "-d", "-q", "--name", "both", *rights, "--mount", options),
         *("busybox", "sh", "-c", script),
     )
+    slave = f"type=bind,source={shared},target=/x,bind-propagation=rslave"
+    place.cli("run", "-d", "--name", "below", "--mount", slave, "busybox", "sleep", "1000")
     try:
         wait_until((shared / "out/file").exists, "the container's mount here")
         mount("yours", str(shared / "in"), "tmpfs")
         (shared / "in/mine").touch()
-        assert place.cli("exec", "both", "ls", "/x/in").stdout == "mine\n"
+        for name in ("both", "below"):
+            assert place.cli("exec", name, "ls", "/x/in").stdout == "mine\n"
     finally:
-        place.cli("rm", "-f", "both")
-        for name in ("in", "out"):
+        place.cli("rm", "-f", "both", "below")
+        left = [name for name in ("before", "in", "out") if (shared / name).is_mount()]
+        for name in left:
             unmount(shared / name)
+    assert left == ["before", "in", "out"], "the machine's own mounts stay"
 
 
 def test_a_bind_that_cannot_be_shared_is_refused(engine: EngineUnderTest, tmp_path: Path) -> None:
