@@ -18,6 +18,9 @@ _TIMEOUT_S = 30.0
 # Docker's name for its own: files written for it mean ours.
 _ALIASES = ("docker-default", "containers-default")
 
+# Who signals a container: some distributions have profiles for the runtimes.
+_SENDERS = ("unconfined", "crun", "runc", "conmon")
+
 # What capabilities, masked paths and the seccomp filter refuse, refused once more: a mistake in one
 # of them, or a process that got out of its mount namespace, still meets this. Signals and traces
 # stay among the containers' own.
@@ -32,8 +35,7 @@ profile {name} flags=(attach_disconnected,mediate_deleted) {{
   file,
   umount,
 
-  signal (receive) peer={engine},
-  signal (receive) peer=unconfined,
+  signal (receive) peer={{{senders}}},
   signal (send, receive) peer={name},
   ptrace (trace, read, tracedby, readby) peer={name},
 
@@ -61,7 +63,8 @@ def loaded_profiles() -> frozenset[str]:
 
 def profile_text(engine: str = "unconfined") -> str:
     """The profile in AppArmor's language; `engine` is the profile that the engine runs under."""
-    return _TEXT.format(name=PROFILE, engine=engine)
+    senders = sorted({engine, *_SENDERS})
+    return _TEXT.format(name=PROFILE, senders=",".join(senders))
 
 
 def profile_for(wanted: str, loaded: frozenset[str]) -> str:
@@ -96,9 +99,18 @@ async def load_profile() -> str:
     try:
         done = await run_process(
             [parser, "--replace", "--skip-cache"],
-            stdin=profile_text().encode(),
+            stdin=profile_text(_own_label()).encode(),
             timeout_s=_TIMEOUT_S,
         )
     except (OSError, TimeoutError) as error:
         return str(error) or "apparmor_parser did not end in time"
     return done.stderr.decode(errors="replace").strip() if done.exit_code else ""
+
+
+def _own_label() -> str:
+    """The profile that this process runs under.  Source: apparmor(7), /proc/PID/attr/current."""
+    try:
+        text = Path("/proc/self/attr/current").read_text()
+    except OSError:
+        return "unconfined"
+    return text.strip("\0\n ").partition(" (")[0] or "unconfined"

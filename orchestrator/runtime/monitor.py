@@ -95,8 +95,6 @@ def monitor_command(
         # its path. And no fsync of the log at the end, which costs more than the whole container.
         "--full-attach",
         "--no-sync-log",
-        # Without it, a session keyring per container exhausts root's quota of keys.
-        "--no-new-keyring",
     ]
     for argument in runtime_args:
         command += ["--runtime-arg", argument]

@@ -5,6 +5,7 @@ Every container has the defaults, unless the test says otherwise.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import platform
 import struct
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.runtime.bundle import exec_process, read_process
-from tests.support.confined import LENT, calling, perl
+from tests.support.confined import LENT, call_number, calling, perl
 from tests.support.containers import Place
 
 # Docker's default set, as the kernel writes it.
@@ -135,6 +136,16 @@ async def test_without_a_filter_the_kernel_decides(confined: Place) -> None:
     assert found["unshare"] == "0"
     # In the user namespace of its own that it now has, mounting fails for want of another.
     assert found["mount"] == str(errno.EPERM)
+
+
+async def test_each_container_has_a_session_keyring_of_its_own(confined: Place) -> None:
+    ask = perl(f"@a = ({call_number('keyctl')}, 0, -3, 0); print syscall(shift @a, @a)")
+    open_ = {"mounts": LENT, "security_opt": ("seccomp=unconfined",)}
+    found = [int((await confined.output_of(ask, **open_))[0]) for _ in range(2)]
+    # KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING, for this process.
+    mine = ctypes.CDLL(None).syscall(call_number("keyctl"), 0, -3, 0)
+    assert min(found) > 0
+    assert len({mine, *found}) == 3
 
 
 async def test_a_capability_opens_the_calls_that_belong_to_it(confined: Place) -> None:

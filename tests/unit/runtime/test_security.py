@@ -87,6 +87,11 @@ def test_the_apparmor_profile_is_chosen_among_those_that_are_loaded() -> None:
         apparmor.profile_for("other", loaded)
 
 
+def test_the_runtimes_may_signal_what_they_made_whatever_profile_they_have() -> None:
+    text = apparmor.profile_text("engines-own")
+    assert "signal (receive) peer={conmon,crun,engines-own,runc,unconfined}," in text
+
+
 @pytest.mark.skipif(
     not (shutil.which("apparmor_parser") and Path("/etc/apparmor.d/tunables/global").exists()),
     reason="apparmor_parser is not installed",
