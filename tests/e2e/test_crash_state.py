@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
+from orchestrator.state.database import open_database
 from tests.support import remains
 from tests.support.engine import EngineUnderTest
 from tests.support.isolation import Isolation
@@ -61,6 +64,48 @@ def test_everything_known_of_containers_outlives_the_engine(
 
     names = ("well", "ill", "ticking", "paused", "hungry")
     engine.cli("rm", "-f", *names)
+    assert remains.of(engine, isolation) == []
+
+
+def test_what_was_cut_short_is_undone_or_finished(
+    engine: EngineUnderTest, isolation: Isolation
+) -> None:
+    """The moments are made in the records, because a test cannot hit them: a creation before its
+    volume, a removal before its volumes went, a container of `run --rm` before its start, a stop
+    before the container ended."""
+    engine.cli("pull", "-q", "busybox")
+    ids = {}
+    for name, options in (
+        ("unfinished", ["-v", "/anonymous"]),
+        ("leaving", ["-v", "/anonymous"]),
+        ("abandoned", ["--rm", "-v", "/anonymous"]),
+        ("kept", ["-v", "/anonymous"]),
+    ):
+        words = ["create", "--name", name, *options, "busybox", "sleep", "600"]
+        ids[name] = engine.cli(*words).stdout.strip()
+    run(
+        engine, "stopping", "--stop-signal", "URG", "--stop-timeout", "1", "busybox", "sleep", "600"
+    )
+    engine.kill9()
+    with open_database(engine.directory / "data/state.db") as database:
+        records = database.containers
+        unfinished, leaving = (records.named(name) for name in ("unfinished", "leaving"))
+        stopping = records.named("stopping")
+        assert unfinished is not None
+        assert leaving is not None
+        assert stopping is not None
+        database.volumes.delete(unfinished.mounts[0].source)
+        shutil.rmtree(engine.directory / "data/volumes" / unfinished.mounts[0].source)
+        state = replace(leaving.state, status="removing", volumes_too=True)
+        records.put(replace(leaving, state=state))
+        records.put(replace(stopping, state=replace(stopping.state, stopped_by_user=True)))
+
+    engine.cli("ps")
+    wait_until(lambda: not engine.inspect("stopping")["State"]["Running"], "the stop goes on")
+    assert sorted(c["Names"][0] for c in engine.containers()) == ["/kept", "/stopping"]
+    volumes = {v["Name"] for v in engine.request("GET", "/volumes")[1]["Volumes"]}
+    assert volumes == {m["Name"] for m in engine.inspect("kept")["Mounts"]}
+    engine.cli("rm", "-v", "kept", "stopping")
     assert remains.of(engine, isolation) == []
 
 
