@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import errno
+
 from orchestrator.aio.libc import (
     CLONE_NEWNS,
     MNT_DETACH,
@@ -16,7 +18,7 @@ from orchestrator.aio.libc import (
     umount,
     unshare,
 )
-from orchestrator.errors import Denied
+from orchestrator.errors import Denied, Unavailable
 
 _UNIFIED = "/sys/fs/cgroup/unified"
 
@@ -39,7 +41,8 @@ def enter_private_mounts(hide_unified: bool) -> int:
     in the namespace (the engine or a conmon). With `hide_unified` the unified hierarchy of a hybrid
     cgroup layout is hidden here, because crun refuses to work while it is in sight.
 
-    Raises: Denied: not root.  Source: mount_namespaces(7).
+    Raises: Denied: not root; Unavailable: the root directory is no mount point, as in a plain
+    chroot.  Source: mount_namespaces(7).
     """
     outside = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -53,5 +56,14 @@ def enter_private_mounts(hide_unified: bool) -> int:
             code="mount-namespace-denied",
             about="mount namespace",
             hint="run the engine as root, or with CAP_SYS_ADMIN",
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Unavailable(
+            "the root directory is not a mount point, so nothing can be mounted privately",
+            code="root-not-mounted",
+            about="/",
+            hint="before the chroot, mount the new root onto itself: mount --bind ROOT ROOT",
         ) from error
     return outside
