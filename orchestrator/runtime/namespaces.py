@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import errno
+import os
 
 from orchestrator.aio.libc import (
     CLONE_NEWNS,
