@@ -193,6 +193,21 @@ def test_limits_are_updated_while_a_container_runs_and_last(
     assert limits(engine, "held")["pids"] == "max"
 
 
+def test_an_updated_restart_policy_counts_at_the_next_end(
+    engine: EngineUnderTest, run: Callable[..., str]
+) -> None:
+    run("flap", "busybox", "sh", "-c", "trap 'exit 1' TERM; while :; do sleep 0.1; done")
+    engine.cli("update", "--restart", "always", "flap")
+    engine.cli("kill", "-s", "TERM", "flap")
+    wait_until(lambda: engine.inspect("flap")["RestartCount"] == 1, "it was started again")
+    engine.cli("update", "--restart", "no", "flap")
+    wait_until(lambda: state(engine, "flap") == "running", "it runs")
+    engine.cli("kill", "-s", "TERM", "flap")
+    wait_until(lambda: state(engine, "flap") == "exited", "it stays down")
+    engine.cli("create", "--rm", "--name", "once", "busybox", "true")
+    refused(engine.run("update", "--restart", "always", "once"), "AutoRemove is enabled")
+
+
 def test_top_shows_the_container_s_processes_and_no_others(
     engine: EngineUnderTest, run: Callable[..., str]
 ) -> None:
