@@ -6,6 +6,7 @@ Source: Docker's reference, "docker container run"; the daemon's messages of the
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping
 
@@ -60,13 +61,12 @@ def admit(
 
     Raises: InvalidInput: it asks for what there is not, or for what excludes each other.
     """
+    _check_process(spec)
     _check_modes(spec)
     _check_network_mode(spec)
     _check_logging(spec.log_driver, spec.log_options)
     _check_sysctls(spec)
     _check_runtime(spec, runtimes)
-    if spec.stop_signal:
-        parse_signal(spec.stop_signal)
     check_limits(spec, host, lacking)
     rlimits(spec.resources.ulimits, host)
     device_rules([], privileged=spec.privileged, more=spec.device_cgroup_rules)
@@ -101,6 +101,30 @@ def _warnings(
             f"The requested image's platform ({image.os}/{image.architecture}) does not match the"
             f" detected host platform (linux/{architecture}) and no specific platform was requested"
         )
+
+
+def _check_process(spec: ContainerSpec) -> None:
+    if spec.stop_signal:
+        parse_signal(spec.stop_signal)
+    if spec.working_dir and not spec.working_dir.startswith("/"):
+        raise _refused(
+            spec.working_dir,
+            f"the working directory {spec.working_dir!r} is not an absolute path",
+            "begin it with /",
+        )
+    for address in spec.dns:
+        if not _is_address(address):
+            raise _refused(
+                address, f"{address!r} is not the address of a name server", "give an IP"
+            )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_modes(spec: ContainerSpec) -> None:

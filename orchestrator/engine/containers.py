@@ -49,6 +49,7 @@ from orchestrator.runtime.security import check_security
 from orchestrator.supervisor.restart import next_restart, settled_s, starts_with_engine
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
+from orchestrator.volumes.mounts import check_source
 
 _KILLED = 137
 # After so many restarts in a row it is told that a container does not come up.
@@ -140,6 +141,8 @@ class Containers:
         if spec.network_mode == "host" and not spec.hostname:
             spec = replace(spec, hostname=socket.gethostname())
         wanted = planned_mounts(spec, image, container=self.get, found=self._images.get)
+        for mount in wanted:
+            check_source(mount)
         draft = Container(
             id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
             auto_remove=auto_remove,

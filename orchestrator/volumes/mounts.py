@@ -87,6 +87,16 @@ def unmount(target: Path) -> None:
             raise
 
 
+def check_source(wanted: Mount) -> None:
+    """Nothing, where the host path of a bind is there, or may be made when it is needed.
+
+    Raises: NotFound: no such path (code no-such-path).
+    """
+    path = Path(wanted.source)
+    if wanted.kind == "bind" and not wanted.create_host_path and not path.exists():
+        raise _absent(wanted, path)
+
+
 def bind_source(wanted: Mount, source: Path, place: Path) -> Path:
     """The host path to bind for `wanted`, whose volume, image or host directory is `source`.
 
@@ -106,14 +116,17 @@ def bind_source(wanted: Mount, source: Path, place: Path) -> Path:
         elif not source.exists():
             raise FileNotFoundError(source)
     except OSError as error:
-        shown = source / wanted.subpath if wanted.subpath else source
-        raise NotFound(
-            f"mount at {wanted.target}: no {shown} on this machine",
-            code="no-such-path",
-            about=str(shown),
-            hint="make it, or correct the mount's source",
-        ) from error
+        raise _absent(wanted, source / wanted.subpath if wanted.subpath else source) from error
     return source
+
+
+def _absent(wanted: Mount, path: Path) -> NotFound:
+    return NotFound(
+        f"mount at {wanted.target}: no {path} on this machine",
+        code="no-such-path",
+        about=str(path),
+        hint="make it, or correct the mount's source",
+    )
 
 
 def _bind_inside(root: Path, subpath: str, place: Path) -> None:

@@ -51,7 +51,7 @@ def create_body(
 ) -> dict[str, Any]:
     """The body of POST /containers/create.
 
-    Raises: InvalidInput: a flag is malformed. OSError: a file that is named cannot be read.
+    Raises: InvalidInput: a flag is malformed, or a file that is named cannot be read.
     """
     body: dict[str, Any] = {"Image": args.image, "Cmd": args.command or None, "HostConfig": {}}
     process.process(body, args, environ, attached=attached)
@@ -66,6 +66,6 @@ def create_body(
 def environment(args: argparse.Namespace, environ: Mapping[str, str]) -> list[str]:
     """The variables of --env-file and --env, those without a value taken from `environ`.
 
-    Raises: InvalidInput: malformed. OSError: a file cannot be read.
+    Raises: InvalidInput: malformed, or a file cannot be read.
     """
     return variables.environment(args.env_file, args.env, environ)

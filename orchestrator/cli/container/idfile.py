@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, InvalidInput
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def id_file(name: str) -> Iterator[Callable[[str], None]]:
 
     The file is removed again where no id was written: nothing was made then.
 
-    Raises: Conflict: there is such a file. OSError: it cannot be made.
+    Raises: Conflict: there is such a file; InvalidInput: it cannot be made.
     Source: Docker's reference, "docker container run", --cidfile.
     """
     if not name:
@@ -30,6 +30,13 @@ def id_file(name: str) -> Iterator[Callable[[str], None]]:
             code="cidfile-exists",
             about=name,
             hint="see that its container does not run any more, and remove the file",
+        ) from None
+    except OSError as error:
+        raise InvalidInput(
+            f"the container id file {name} cannot be made: {error.strerror}",
+            code="cidfile-not-made",
+            about=name,
+            hint="name a file in a directory that exists and may be written",
         ) from None
     written = False
 

@@ -44,7 +44,7 @@ def process(
 ) -> None:
     """Put what the flags say of the process into the body.
 
-    Raises: InvalidInput: a flag is malformed. OSError: a file cannot be read.
+    Raises: InvalidInput: a flag is malformed, or a file cannot be read.
     """
     fill(body, args, FLAGS)
     host = body["HostConfig"]

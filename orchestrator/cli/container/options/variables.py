@@ -19,7 +19,7 @@ def environment(
     A name alone takes its value from `environ`. One that is not there either is left out where a
     file says it; where a flag does, the bare name stays: the container is not to have it.
 
-    Raises: InvalidInput: malformed. OSError: a file cannot be read.
+    Raises: InvalidInput: malformed, or a file cannot be read.
     """
     found = []
     for file in files:
@@ -40,7 +40,7 @@ def environment(
 def file_lines(name: str) -> Iterator[str]:
     """The lines of a file of variables or labels, without comments and empty ones.
 
-    Raises: OSError; InvalidInput: it is not UTF-8.
+    Raises: InvalidInput: it cannot be read, or is not UTF-8.
     """
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
@@ -50,6 +50,13 @@ def file_lines(name: str) -> Iterator[str]:
             code="file-not-text",
             about=name,
             hint="write one NAME=VALUE on each line",
+        ) from None
+    except OSError as error:
+        raise InvalidInput(
+            f"{name}: {error.strerror}",
+            code="file-unreadable",
+            about=name,
+            hint="check the name, and that the file may be read",
         ) from None
     for line in text.splitlines():
         if (stripped := line.lstrip()) and not stripped.startswith("#"):
