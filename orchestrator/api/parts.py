@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
-from orchestrator.engine.disk_usage import DiskUsage
-from orchestrator.engine.events import Events
 from orchestrator.engine.commit import Commits
 from orchestrator.engine.container_files import ContainerFiles
+from orchestrator.engine.disk_usage import DiskUsage
+from orchestrator.engine.events import Events
 from orchestrator.engine.execs import Execs
 from orchestrator.engine.grants import Grants
 from orchestrator.engine.image_archives import ImageArchives
