@@ -20,9 +20,9 @@ from orchestrator.runtime.confine import confine
 from orchestrator.runtime.devices import device_rules, devices_asked_for, every_device
 from orchestrator.runtime.filesystem import (
     INIT,
-    MASKED,
     READ_ONLY,
     container_mounts,
+    masked_paths,
     root_propagation,
 )
 from orchestrator.runtime.host import Host, read_host
@@ -88,7 +88,7 @@ def oci_config(
                 asked, privileged=spec.privileged, more=spec.device_cgroup_rules
             ),
         },
-        "maskedPaths": _hidden(spec.masked_paths, MASKED, open_paths),
+        "maskedPaths": _hidden(spec.masked_paths, masked_paths(), open_paths),
         "readonlyPaths": _hidden(spec.readonly_paths, READ_ONLY, open_paths),
         "devices": [{k: v for k, v in d.items() if k != "access"} for d in devices],
         "sysctl": _sysctls(spec, namespaces),

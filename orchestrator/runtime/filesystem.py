@@ -15,6 +15,7 @@ INIT = "/sbin/docker-init"
 MASKED = (
     "/proc/asound",
     "/proc/acpi",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
@@ -27,8 +28,16 @@ MASKED = (
 )
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+# One for each processor that has it: heat tells what other processors work on.
+_THERMAL = "devices/system/cpu/cpu[0-9]*/thermal_throttle"
+
 _SAFE = ("nosuid", "noexec", "nodev")
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+
+
+def masked_paths(sysfs: Path = Path("/sys")) -> tuple[str, ...]:
+    """What a container is not to see, as Docker has it: MASKED, and this machine's processors."""
+    return (*MASKED, *sorted(f"/sys/{p.relative_to(sysfs)}" for p in sysfs.glob(_THERMAL)))
 
 
 def container_mounts(

@@ -16,6 +16,7 @@ from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, exec_process, oci_config, write_bundle
 from orchestrator.runtime.capabilities import DEFAULT, NAMES
+from orchestrator.runtime.filesystem import masked_paths
 from orchestrator.runtime.host import Host
 from orchestrator.runtime.selinux import Contexts
 from orchestrator.runtime.user import User
@@ -225,6 +226,15 @@ def test_labels_are_put_on_where_the_machine_has_them() -> None:
     assert "selinuxLabel" not in config["process"]
     assert not {"apparmorProfile", "selinuxLabel"} & set(config_of()["process"])
     assert "apparmorProfile" not in config_of(host=host, privileged=True)["process"]
+
+
+def test_every_processors_heat_is_hidden(tmp_path: Path) -> None:
+    for name in ("cpu0/thermal_throttle", "cpu12/thermal_throttle", "cpu3", "cpufreq"):
+        (tmp_path / "devices/system/cpu" / name).mkdir(parents=True)
+    assert masked_paths(tmp_path)[-2:] == (
+        "/sys/devices/system/cpu/cpu0/thermal_throttle",
+        "/sys/devices/system/cpu/cpu12/thermal_throttle",
+    )
 
 
 def test_new_privileges_can_be_forbidden() -> None:
