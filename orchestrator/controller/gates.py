@@ -19,6 +19,8 @@ class GateState:
     why: str = ""
 
 
+# After so many restarts in a row nobody waits for the container any more.
+CRASH_LOOP = 3
 _OPEN = GateState(state="open")
 
 
@@ -36,8 +38,22 @@ def gate_state(gate: Gate, observed: Observed, desired: Desired) -> GateState:
     return _OPEN
 
 
+def crash_loop(container: Container) -> str:
+    """What is said of a container that ends again and again; "" of any other."""
+    state = container.state
+    if state.restart_count < CRASH_LOOP or state.health == "healthy":
+        return ""
+    last = f" with exit code {state.exit_code}" if state.exit_code else ""
+    return (
+        f"{container.name} does not stay up: it ended{last} and was started again"
+        f" {state.restart_count} times"
+    )
+
+
 def _of_container(gate: Gate, container: Container, since: float) -> GateState:
     state = container.state
+    if looping := crash_loop(container):
+        return GateState(state="broken", why=looping)
     ended = state.status in ("exited", "dead") and state.finished_at >= since and not state.due
     waiting = GateState(state="shut", why=f"{container.name} is {state.status}")
     match gate.condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.controller.gates import crash_loop
 from orchestrator.controller.observed import Observed
 from orchestrator.model.stack import Stack
 
@@ -28,6 +29,10 @@ def readiness(
             continue
         for container in observed.of_service(service.name):
             state = container.state
+            if why := crash_loop(container):
+                return Readiness(
+                    container=container.name, failed=why.removeprefix(f"{container.name} ")
+                )
             if state.status in ("exited", "dead") and state.finished_at >= since:
                 if state.exit_code != 0:
                     why = f"ended with exit code {state.exit_code}"

@@ -111,7 +111,7 @@ class Grants:
         )
 
     def collect(self) -> None:
-        """Nothing; contents that no container and no stack refers to are gone (blocking)."""
+        """Nothing; contents that no container and no stack refers to are gone."""
         used = {f.version for c in self._containers for f in c.spec.files}
         used |= {f.version for s in self._stacks for f in s.desired.stack.granted}
         for kept in self._records:

@@ -146,11 +146,12 @@ def under_load() -> Iterator[Load]:
 
 
 @pytest.fixture
-def web(emptied: EngineUnderTest, debian_hub: object, project: Path) -> Path:
-    """The project, its image built."""
+def web(engine: EngineUnderTest, debian_hub: object, project: Path) -> Iterator[Path]:
+    """The project with what its image is made of; the stack is taken down in the end."""
     (project / "server.py").write_text(SERVER)
     (project / "Dockerfile").write_text(DOCKERFILE)
-    return project
+    yield project
+    engine.cli("down", "-t", "0", cwd=project)
 
 
 def wanted(

@@ -15,7 +15,6 @@ import anyio
 import anyio.lowlevel
 import msgspec
 from aiohttp import web
-from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from orchestrator.api.docker.requests import json_body
@@ -148,7 +147,7 @@ class WishHandlers:
                     name, stack, volumes=bool(body.get("volumes")), grace_s=body.get("grace_s")
                 )
                 await self._told(lines, ticket, progress)
-            await to_thread.run_sync(self._parts.grants.collect)
+            self._parts.grants.collect()
         return lines.response
 
     async def _told(
