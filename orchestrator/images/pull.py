@@ -22,6 +22,8 @@ from orchestrator.images.config import ParsedConfig, parse_config, timestamp
 from orchestrator.images.content import ContentStore, digest_of
 from orchestrator.images.layers import add_layer, known_layer, read_pieces, single_errors
 from orchestrator.images.manifest import (
+    DOCKER_CONFIG,
+    OCI_CONFIG,
     Index,
     Manifest,
     Platform,
@@ -38,6 +40,8 @@ from orchestrator.model.image import Descriptor, Image, Layer
 from orchestrator.settings import Settings
 from orchestrator.wire.credentials import Credentials
 
+# The last is what the first versions of the format had.
+_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG, "application/octet-stream", "application/json")
 _REPORT_EVERY = 1 << 20
 _DAMAGE = frozenset({"digest-mismatch", "layer-damaged", "unpack-failed"})
 
@@ -86,6 +90,7 @@ async def pull_image(
         )
         top = await registry.manifest(reference.wanted)
         manifest, raw = await _resolve(pull, top.data, wanted, reference)
+        _check_kind(manifest, reference)
         config = await _config(pull, manifest.config)
         parsed = parse_config(config)
         if platform:
@@ -135,6 +140,18 @@ async def _config(pull: _Pull, descriptor: Descriptor) -> bytes:
     if pull.store.has_blob(descriptor.digest):
         return await anyio.to_thread.run_sync(pull.store.read_blob, descriptor.digest)
     return await pull.registry.small_blob(descriptor)
+
+
+def _check_kind(manifest: Manifest, reference: Reference) -> None:
+    """Nothing, if it is an image: registries keep charts, signatures and other things too."""
+    kind = manifest.config.media_type
+    if kind and not kind.startswith(_CONFIGS):
+        raise Failed(
+            f"{reference.familiar} is no container image but {kind}",
+            code="not-an-image",
+            about=reference.familiar,
+            hint="what is kept there is for another tool",
+        )
 
 
 def _check_platform(parsed: ParsedConfig, wanted: Platform, reference: Reference) -> None:

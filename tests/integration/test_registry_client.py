@@ -254,6 +254,21 @@ async def test_an_image_in_the_withdrawn_format_is_refused_by_name(
     assert caught.value.code == "image-schema-1"
 
 
+async def test_what_is_no_image_is_refused_by_its_kind(
+    busybox_image: OciImage, store: ContentStore, settings: Settings
+) -> None:
+    async with serving() as server:
+        fill(server, busybox_image, "chart")
+        raw, kind = server.manifests["chart"]["1"]
+        manifest = json.loads(raw)
+        manifest["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
+        server.manifests["chart"]["1"] = (json.dumps(manifest).encode(), kind)
+        with pytest.raises(Failed) as caught:
+            await pull(f"{server.host}/chart:1", store, settings)
+    assert caught.value.code == "not-an-image"
+    assert "helm" in caught.value.message
+
+
 # -- who we are
 
 

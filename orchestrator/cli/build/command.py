@@ -23,11 +23,11 @@ from orchestrator.cli.build.flags import (
     read_ulimit,
 )
 from orchestrator.cli.command import Command
+from orchestrator.cli.image.push import push_lines
 from orchestrator.cli.options import UsageError
 from orchestrator.cli.progress import TICK_S, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
-from orchestrator.client.engine import quote
 from orchestrator.errors import NotFound
 
 _PIECE = 1 << 20
@@ -195,8 +195,7 @@ def _push(session: Session, args: argparse.Namespace, tags: Sequence[str]) -> No
         raise UsageError("what is pushed needs a name: give one with -t")
     for tag in tags:
         board = build_board("quiet" if args.quiet else args.progress, Terminal(session.stderr))
-        stream = session.engine.lines("POST", f"/images/{quote(tag)}/push", tick_s=TICK_S)
-        watch(stream, board)
+        watch(push_lines(session, tag, TICK_S), board)
 
 
 def _write_results(args: argparse.Namespace, result: dict[str, Any], tags: Sequence[str]) -> None:

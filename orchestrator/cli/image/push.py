@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.image.names import DEFAULT_TAG, split
@@ -12,6 +14,20 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
 from orchestrator.client.engine import quote
 from orchestrator.errors import InvalidInput
+
+
+def push_lines(
+    session: Session, reference: str, tick_s: float | None = None, *, every_tag: bool = False
+) -> Iterator[Any]:
+    """The engine's lines while it pushes one image, or every tag of its repository."""
+    name = split(reference)
+    return session.engine.lines(
+        "POST",
+        f"/images/{quote(name.repository)}/push",
+        query={"tag": "" if every_tag else name.wanted or DEFAULT_TAG},
+        headers=auth_headers(session, name.repository),
+        tick_s=tick_s,
+    )
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +67,7 @@ def _push(session: Session, args: argparse.Namespace) -> int:
         elif not args.quiet:
             shown.say(line)
 
-    lines = session.engine.lines(
-        "POST",
-        f"/images/{quote(name.repository)}/push",
-        query={"tag": tag},
-        headers=auth_headers(session, name.repository),
-        tick_s=TICK_S,
-    )
-    watch(lines, shown, say)
+    watch(push_lines(session, args.image, TICK_S, every_tag=args.all_tags), shown, say)
     for line in () if args.quiet else ending:
         session.say(line)
     if args.quiet:
