@@ -57,7 +57,7 @@ _BASES = {
 _KEY = "meta l4proto . th dport"
 _RULES = (
     # route_localnet lets a bridge carry 127.0.0.0/8, for replies; this stops anything else.
-    ("guard", "iifname @bridges ip daddr 127.0.0.0/8 drop"),
+    ("guard", "ip daddr 127.0.0.0/8 iifname @bridges drop"),
     # IPv6 has no such switch: what is published at ::1 is relayed.
     ("publish", "ip6 daddr ::1 return"),
     *(
