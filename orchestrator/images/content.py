@@ -13,10 +13,8 @@ is on disk. Knows no registry and no image record; who may still need what is `e
 from __future__ import annotations
 
 import base64
-import ctypes
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections import Counter
@@ -30,6 +28,7 @@ import anyio
 from orchestrator.aio.trees import remove_tree
 from orchestrator.errors import Failed
 from orchestrator.images.digest import ALGORITHMS, has_digest, split_digest
+from orchestrator.images.durable import fsync, sync_filesystem
 from orchestrator.model.image import Descriptor, Layer
 
 _PARTIAL_KEPT_S = 7 * 86400
@@ -116,9 +115,9 @@ class ContentStore:
         """Nothing, once the file at path, whose digest the caller has checked, is the blob.
         Blocking."""
         target = self.blob_path(digest)
-        _fsync(path)
+        fsync(path)
         path.rename(target)
-        _fsync(target.parent)
+        fsync(target.parent)
 
     def retire_blob(self, digest: str) -> Path:
         """What is left to `discard` of a blob that is gone from now on; as retire_layer."""
@@ -184,9 +183,9 @@ class ContentStore:
         """Nothing, once the layer's record is this one. Blocking."""
         note = self.scratch()
         note.write_text(json.dumps(asdict(record)))
-        _fsync(note)
+        fsync(note)
         note.rename(self._records / hex_of(record.chain_id))
-        _fsync(self._records)
+        fsync(self._records)
 
     def lowers(self, layers: Sequence[Layer]) -> list[Path]:
         """The layers' directories, topmost first as overlayfs wants them; an image without layers
@@ -209,7 +208,7 @@ class ContentStore:
         if target.is_dir():
             self.discard(directory)
             return
-        _sync_filesystem(directory)
+        sync_filesystem(directory)
         self.rewrite(record)
         try:
             directory.rename(target)
@@ -223,7 +222,7 @@ class ContentStore:
                 ) from error
             self.discard(directory)
             return
-        _fsync(self._layers)
+        fsync(self._layers)
 
     def retire_layer(self, chain_id: str) -> Path:
         """What is left to `discard` of a layer that is gone from now on. Quick, so that the engine
@@ -295,20 +294,3 @@ def hex_of(digest: str) -> str:
             hint="build the image again with a tool that writes sha256 diff ids, as all known do",
         )
     return digits
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_filesystem(directory: Path) -> None:
-    """One syncfs is many times cheaper than an fsync for each of a layer's files."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        ctypes.CDLL(None, use_errno=True).syncfs(fd)
-    finally:
-        os.close(fd)

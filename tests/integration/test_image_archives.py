@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -263,3 +264,47 @@ async def test_a_damaged_archive_is_refused_in_words_or_does_no_harm(
     # What got through is what it says it is.
     for digest in target.blobs():
         target.read_blob(digest)
+
+
+def layout(algorithm: str, diff_algorithm: str = "sha256") -> bytes:
+    """An OCI image layout whose every digest is of that algorithm."""
+    blobs: dict[str, bytes] = {}
+
+    def stored(media_type: str, data: bytes) -> dict[str, Any]:
+        digits = hashlib.new(algorithm, data).hexdigest()
+        blobs[f"blobs/{algorithm}/{digits}"] = data
+        return {"mediaType": media_type, "digest": f"{algorithm}:{digits}", "size": len(data)}
+
+    tree = archive({"hello": b"hello"})
+    diff_id = f"{diff_algorithm}:{hashlib.new(diff_algorithm, tree).hexdigest()}"
+    kind = "application/vnd.oci.image."
+    layer = stored(f"{kind}layer.v1.tar+gzip", gzip.compress(tree))
+    config = CONFIG | {"rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    manifest = {
+        "schemaVersion": 2,
+        "config": stored(f"{kind}config.v1+json", json.dumps(config).encode()),
+        "layers": [layer],
+    }
+    entry = stored(f"{kind}manifest.v1+json", json.dumps(manifest).encode())
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "app:1"}
+    return archive({**blobs, "index.json": {"manifests": [entry]}})
+
+
+async def test_content_named_by_sha512_is_content_like_any_other(store: ContentStore) -> None:
+    (image,) = await load(store, layout("sha512"))
+    assert image.id.startswith("sha256:")
+    assert image.layers[0].blob.digest.startswith("sha512:")
+    assert store.has_blob(image.layers[0].blob.digest)
+    assert (store.layer_dir(image.layers[0].chain_id) / "hello").read_text() == "hello"
+    (again,) = await load(ContentStore(store.root.parent / "other"), await saved(store, image))
+    assert (again.id, again.layers) == (image.id, image.layers)
+
+
+async def test_a_diff_id_that_is_no_sha256_is_refused_in_words(store: ContentStore) -> None:
+    with pytest.raises(Failed) as caught:
+        await load(store, layout("sha256", "sha512"))
+    assert caught.value.code == "digest-algorithm-unsupported"
+    assert list((store.root / "tmp").iterdir()) == []
+    with pytest.raises(Failed) as caught:
+        await load(store, layout("sha256").replace(b'"sha256:', b'"md5sum:'))
+    assert caught.value.code == "digest-invalid"
