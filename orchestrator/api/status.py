@@ -14,10 +14,14 @@ _STATUS: tuple[tuple[type[errors.PystackError], int], ...] = (
     (errors.Unavailable, 503),
     (errors.Failed, 500),
 )
+# A command that cannot be run is the request's fault, not the engine's, although it shows late.
+_BY_CODE = {"command-not-found": 400, "command-not-executable": 400}
 
 
 def status_of(error: errors.PystackError) -> int:
     """The HTTP status that answers this error."""
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     return next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
 
 
