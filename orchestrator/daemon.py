@@ -49,6 +49,7 @@ from orchestrator.images.content import ContentStore
 from orchestrator.runtime.apparmor import load_profile
 from orchestrator.runtime.cgroups import Layout, layout
 from orchestrator.runtime.choose import choose_runtime
+from orchestrator.runtime.machine import machine_is_stopping
 from orchestrator.runtime.namespaces import enter_private_mounts
 from orchestrator.settings import Settings, load_settings
 from orchestrator.state.database import Database, open_database
@@ -222,6 +223,9 @@ async def _serve(
                     async for _ in signals:
                         break
                 log.info("engine ending")
+                if await machine_is_stopping():
+                    log.info("the machine goes down, and the containers with it")
+                    await containers.end_with_machine()
             tasks.cancel_scope.cancel()
         if not any(c.running for c in database.containers):
             await networks.leave()

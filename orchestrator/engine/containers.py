@@ -81,6 +81,7 @@ class Containers:
         self._log_max_bytes = log_max_bytes
         self._in_order = in_order
         self._found_dead: set[str] = set()
+        self._closing = False
         self._records = records
         self._runtime = runtime
         self._images = images
@@ -293,14 +294,31 @@ class Containers:
         if container.spec.pre_stop and container.state.status == "running":
             patience_s = max(wait_s, container.spec.stop_grace_s)
             await self._hooks.tried(container, container.spec.pre_stop, "pre_stop", patience_s)
-        await self._signal(container, number or self._stop_signal(container))
-        with anyio.move_on_after(None if wait_s < 0 else wait_s):
-            await self.wait(identifier)
-        if (now := self._records.find(identifier)) is not None and now.running:
-            await self._signal(now, signal.SIGKILL)
-            await self.wait(identifier)
+        await self._ask_to_end(container, number or self._stop_signal(container), wait_s)
         if (now := self._records.find(identifier)) is not None:
             self._records.tell("stop", now)
+
+    async def _ask_to_end(self, container: Container, number: int, wait_s: float) -> None:
+        await self._signal(container, number)
+        with anyio.move_on_after(None if wait_s < 0 else wait_s):
+            await self.wait(container.id)
+        if (now := self._records.find(container.id)) is not None and now.running:
+            await self._signal(now, signal.SIGKILL)
+            await self.wait(container.id)
+
+    async def end_with_machine(self) -> None:
+        """Nothing, once every container has ended in its own time, or been killed after its grace,
+        because the machine goes down: whose policy wants it up is started by the next engine."""
+        self._closing = True
+        async with anyio.create_task_group() as ending:
+            for container in self._records.all():
+                if container.running:
+                    ending.start_soon(self._end_with_machine, container)
+
+    async def _end_with_machine(self, container: Container) -> None:
+        grace_s = container.spec.stop_grace_s
+        with suppress(PystackError):
+            await self._ask_to_end(container, self._stop_signal(container), grace_s)
 
     async def restart(
         self, reference: str, grace_s: float | None = None, signal_name: str = ""
@@ -552,6 +570,8 @@ class Containers:
 
     async def _restart(self, identifier: str) -> Container | None:
         """The container running again; None where it is wanted no more."""
+        if self._closing:
+            return None
         async with self._records.lock(identifier):
             container = self._records.find(identifier)
             if container is not None and container.state.status == "restarting":
@@ -586,6 +606,10 @@ class Containers:
                 await self._settle(container)
         await self._networks.restore(running)
         await self._sweep({c.id for c in self._records.all()})
+        # Nobody is to be told of a container that it runs when it does not.
+        async with anyio.create_task_group() as ends:
+            for identifier in tuple(self._found_dead):
+                ends.start_soon(self._exited, identifier)
         for container in self._records.all():
             if container.state.status == "restarting" and self._in_order(container):
                 self._records.change(container.id, status="exited", due=True)
