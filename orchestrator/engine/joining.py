@@ -44,12 +44,15 @@ class Joining:
         return joined
 
     def host_of(self, container: Container) -> Container:
-        """The container whose host name and name service this one has: its network's owner.
+        """The container whose host name and name service this one has: its network's owner, who
+        may share it with one more.
 
         Raises: Conflict: that one does not run.
         """
         mode = container.spec.network_mode
-        return self._owner(container, mode, "network") if mode.startswith(_PREFIX) else container
+        if not mode.startswith(_PREFIX):
+            return container
+        return self.host_of(self._owner(container, mode, "network"))
 
     async def shared_memory(self, container: Container, place: Path) -> str:
         """The path of the /dev/shm that the container shares, "" where it has its own; another

@@ -24,6 +24,7 @@ from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
 from orchestrator.model.container import Mount
 from orchestrator.model.ids import short_id
+from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import Bundle, oci_config, read_process, write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
@@ -180,10 +181,13 @@ class Launcher:
 
     def _linked(self, container: Container) -> dict[str, str]:
         records = self._database.containers
+
+        def image_of(other: Container) -> ImageConfig:
+            image = self._images.find(other.image_id)
+            return image.config if image else ImageConfig()
+
         return link_variables(
-            container,
-            lambda name: records.named(name) or records.get(name),
-            lambda other: self._images.get(other.image_id).config,
+            container, lambda name: records.named(name) or records.get(name), image_of
         )
 
     async def bound(self, mount: Mount, position: int, bundle: Bundle) -> str:
