@@ -162,7 +162,11 @@ class ContentStore:
         """What is known of the layer, None where it is not here."""
         if not self.layer_dir(chain_id).is_dir():
             return None
-        record = json.loads((self._records / hex_of(chain_id)).read_bytes())
+        try:
+            record = json.loads((self._records / hex_of(chain_id)).read_bytes())
+        except (FileNotFoundError, ValueError):
+            # It goes at this moment, or its note is damaged: then the layer cannot be trusted.
+            return None
         return LayerRecord(
             chain_id=record["chain_id"],
             diff_id=record["diff_id"],
@@ -206,6 +210,8 @@ class ContentStore:
         """
         target = self.layer_dir(record.chain_id)
         if target.is_dir():
+            if self.layer(record.chain_id) is None:
+                self.rewrite(record)
             self.discard(directory)
             return
         sync_filesystem(directory)

@@ -46,6 +46,11 @@ class Told:
         """The first of what it complained of."""
         return self._said[:_SHOWN_MAX].decode(errors="replace").strip()
 
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether it complained of that; a write that was done in part is how it begins."""
+        return b"No space left on device" in self._said or b": Wrote only " in self._said
+
     def close(self) -> None:
         """Nothing, once tar, which must have ended or be ending, has been listened to."""
         for thread in self._threads:

@@ -8,6 +8,7 @@ Nothing of it is visible to anybody until the caller commits it to the content s
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -220,6 +221,8 @@ class Unpacker:
         if code == 0 or not self._tar_bytes:
             return ()
         links = self._told.links_elsewhere()
+        if links is None and self._told.disk_is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if links is None:
             raise Failed(
                 f"a layer cannot be unpacked: {self._told.complaint or f'tar ended with {code}'}",

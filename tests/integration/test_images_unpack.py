@@ -40,8 +40,10 @@ def store(isolation: Isolation, tmp_path: Path) -> ContentStore:
     return ContentStore(isolation.work_dir / tmp_path.name / "content")
 
 
-def unpack(store: ContentStore, data: bytes, max_bytes: int = 1 << 30) -> Unpacked:
-    with Unpacker(store, max_bytes, keep_blob=False) as unpacker:
+def unpack(
+    store: ContentStore, data: bytes, max_bytes: int = 1 << 30, *, keep_blob: bool = False
+) -> Unpacked:
+    with Unpacker(store, max_bytes, keep_blob=keep_blob) as unpacker:
         for start in range(0, len(data), 100_000):
             unpacker.feed(data[start : start + 100_000])
         return unpacker.finish()
@@ -609,3 +611,22 @@ def test_no_layer_whatever_reaches_out_or_fails_without_words(
     assert list((store.root / "tmp").iterdir()) == []
     assert sorted(path.name for path in store.root.iterdir()) == before
     assert os.listxattr(store.root / "tmp") == []
+
+
+def test_a_full_disk_is_told_and_nothing_stays(isolation: Isolation, tmp_path: Path) -> None:
+    place = isolation.work_dir / tmp_path.name / "small"
+    place.mkdir(parents=True)
+    libc.mount("tmpfs", str(place), "tmpfs", data="size=2m")
+    try:
+        store = ContentStore(place / "content")
+        tar = Tar()
+        tar.add("large", os.urandom(4 << 20))
+        data = tar.bytes()
+        for keep_blob in (True, False):
+            with pytest.raises(Failed) as caught:
+                unpack(store, data, keep_blob=keep_blob)
+            assert "No space left on device" in caught.value.message
+            assert caught.value.code == "layer-store"
+            assert list((store.root / "tmp").iterdir()) == []
+    finally:
+        libc.umount(str(place))
