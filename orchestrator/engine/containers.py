@@ -44,7 +44,7 @@ from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.host import read_host
 from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.paths import Bundle
-from orchestrator.runtime.process import alive, read_exit_code, was_oom_killed
+from orchestrator.runtime.process import alive, read_exit_code, send_signal, was_oom_killed
 from orchestrator.runtime.security import check_security
 from orchestrator.supervisor.restart import next_restart, settled_s, starts_with_engine
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
@@ -369,7 +369,8 @@ class Containers:
 
     async def _signal(self, container: Container, number: int) -> None:
         await self.adjust.thaw(container)
-        await self._runtime.kill(container.id, number)
+        # Not by the runtime: a process of its own for each signal, and some distributions confine it.
+        send_signal(container.state.pid, container.state.pid_started, number)
         self._records.tell("kill", container, {"signal": str(int(number))})
 
     async def wait(self, reference: str) -> int:
