@@ -9,9 +9,12 @@ import json
 import os
 import stat
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -272,6 +275,50 @@ def test_a_registry_without_a_search_says_so(engine: EngineUnderTest, hub: Regis
     refused = engine.run("search", f"{hub.host}/busybox")
     assert refused.exit_code == 1
     assert refused.stderr.startswith(f"error: {hub.host} has no search")
+
+
+class Searchable(BaseHTTPRequestHandler):
+    """A registry of the first generation, as far as searching goes."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        results = [
+            {"name": "redis", "description": "fast " * 20, "star_count": 90, "is_official": True},
+            {"name": "team/redis", "star_count": 3},
+        ]
+        found = self.path.startswith("/v1/search?") and query["q"] == ["redis"]
+        body = json.dumps({"results": results if found else []}).encode()
+        self.send_response(200 if self.path.startswith("/v1/search?") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Not said."""
+
+
+def test_a_registry_that_can_be_searched_is(pystack: Pystack, engine: EngineUnderTest) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Searchable) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            term = f"127.0.0.1:{server.server_port}/redis"
+            lines = pystack("search", term).stdout.splitlines()
+            assert lines[0].split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+            assert lines[1].split() == ["redis", *["fast"] * 8, "fast…", "90", "[OK]"]
+            assert lines[2].split() == ["team/redis", "3"]
+            for given, names in {
+                "stars=10": ["redis"],
+                "is-official=false": ["team/redis"],
+                "is-automated=true": [],
+            }.items():
+                said = pystack("search", "--filter", given, "--format", "{{.Name}}", term)
+                assert said.stdout.split() == names, given
+            wrong = engine.run("search", "-f", "colour=blue", term)
+            assert (wrong.exit_code, "invalid filter" in wrong.stderr) == (1, True)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_dockers_own_client_pulls_and_pushes(

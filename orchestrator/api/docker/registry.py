@@ -16,6 +16,7 @@ from orchestrator.errors import Denied, InvalidInput
 from orchestrator.images.reference import parse_reference
 from orchestrator.model.events import Progress, Report
 from orchestrator.wire.credentials import Credentials, from_fields, from_header
+from orchestrator.wire.filters import Filters
 from orchestrator.wire.transfers import (
     distribution,
     layer_line,
@@ -25,6 +26,7 @@ from orchestrator.wire.transfers import (
 )
 
 _SEARCH_LIMIT = 25
+_SEARCH_FILTERS = ("stars", "is-official", "is-automated")
 
 
 class RegistryHandlers:
@@ -67,11 +69,22 @@ class RegistryHandlers:
             raise InvalidInput(
                 "search for what?", code="bad-request", about="term", hint="give a term"
             )
+        filters = Filters.parse(request.query.get("filters", ""), _SEARCH_FILTERS)
+        official = filters.flag("is-official")
+        automated = filters.flag("is-automated")
+        stars = max(filters.each("stars", int, "a whole number"), default=0)
         limit = request.query.get("limit", "")
         found = await self._transfers.search(
             term, int(limit) if limit.isdecimal() else _SEARCH_LIMIT, registry_auth(request)
         )
-        return web.json_response([search_entry(**asdict(one)) for one in found])
+        shown = [
+            search_entry(**asdict(one))
+            for one in found
+            if one.stars >= stars
+            and official in (None, one.official)
+            and automated in (None, one.automated)
+        ]
+        return web.json_response(shown)
 
     async def distribution(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

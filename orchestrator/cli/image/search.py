@@ -8,10 +8,10 @@ from typing import Any
 
 from orchestrator.cli.columns import Column, Columns, Shown, format_argument
 from orchestrator.cli.command import Command
+from orchestrator.cli.filters import filter_argument, filters
 from orchestrator.cli.image.registry import auth_headers
 from orchestrator.cli.session import Session
 from orchestrator.client.engine import value_of
-from orchestrator.errors import InvalidInput
 
 _DESCRIPTION_MAX = 45
 _LIMIT = 25
@@ -19,14 +19,7 @@ _LIMIT = 25
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="stars=N, is-official=true",
-    )
+    filter_argument(parser)
     format_argument(parser)
     add("--limit", type=int, default=_LIMIT, metavar="N", help=f"how many at most ({_LIMIT})")
     add("--no-trunc", action="store_true", help="whole descriptions")
@@ -35,11 +28,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _search(session: Session, args: argparse.Namespace) -> int:
     shown = Shown(_columns(whole=args.no_trunc), args.format)
-    wanted = [_filter(text) for text in args.filter]
-    query = {"term": args.term, "limit": args.limit}
+    query = {"term": args.term, "limit": args.limit, "filters": filters(args.filter)}
     headers = auth_headers(session, args.term)
     found = value_of(session.engine.open("GET", "/images/search", query=query, headers=headers))
-    shown.say(session, [one for one in found or () if all(passes(one) for passes in wanted)])
+    shown.say(session, found or ())
     return 0
 
 
@@ -60,22 +52,6 @@ def _columns(*, whole: bool) -> Columns:
         Column("IsOfficial", "OFFICIAL", mark("is_official")),
         Column("IsAutomated", "AUTOMATED", mark("is_automated")),
         table=("Name", "Description", "StarCount", "IsOfficial"),
-    )
-
-
-def _filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a result passes.  Raises: InvalidInput: text is no filter."""
-    name, _, value = text.partition("=")
-    if name == "stars" and value.isdecimal():
-        return lambda one: int(one.get("star_count") or 0) >= int(value)
-    flag = {"is-official": "is_official", "is-automated": "is_automated"}.get(name)
-    if flag and value in ("true", "false", "1", "0"):
-        return lambda one: bool(one.get(flag)) is (value in ("true", "1"))
-    raise InvalidInput(
-        f"{text!r} is not a filter of search",
-        code="filter-invalid",
-        about=text,
-        hint="there are stars=N, is-official=true and is-automated=true",
     )
 
 
