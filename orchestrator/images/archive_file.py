@@ -20,6 +20,7 @@ from orchestrator.errors import Failed, InvalidInput
 from orchestrator.images.compression import Decompressor
 from orchestrator.images.content import ContentStore
 from orchestrator.images.digest import has_digest, split_digest
+from orchestrator.images.layers import larger
 from orchestrator.images.tarindex import Member, index
 
 PIECE = 512 << 10
@@ -155,7 +156,7 @@ async def _spool(source: Path | AsyncIterator[bytes], target: Path, max_bytes: i
                 while piece := await packed.read(PIECE):
                     await anyio.to_thread.run_sync(decompressor.feed, piece)
         else:
-            async for piece in source:
+            async for piece in larger(source):
                 await anyio.to_thread.run_sync(decompressor.feed, piece)
         await anyio.to_thread.run_sync(decompressor.finish)
     finally:

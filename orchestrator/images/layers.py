@@ -13,6 +13,7 @@ import anyio.to_thread
 from orchestrator.errors import Failed, PystackError
 from orchestrator.images.content import ContentStore, LayerRecord
 from orchestrator.images.digest import algorithm_of
+from orchestrator.images.layertar import diff_of
 from orchestrator.images.settle import Settling, settle_tree
 from orchestrator.images.unpack import Unpacked, Unpacker
 from orchestrator.model.image import Descriptor, Layer
@@ -113,7 +114,7 @@ async def _feed(unpacker: Unpacker, pieces: AsyncIterator[bytes]) -> None:
 
     async def collect() -> None:
         async with send:
-            async for piece in _larger(pieces):
+            async for piece in larger(pieces):
                 await send.send(piece)
 
     async with receive, anyio.create_task_group() as tasks:
@@ -127,7 +128,7 @@ def _commit(
 ) -> Layer:
     try:
         _check(unpacked, blob, diff_id)
-        if unpacked.blob is not None:
+        if unpacked.blob is not None and not _packs_again(unpacked, blob):
             store.adopt_blob(unpacked.blob, blob.digest)
         record = LayerRecord(
             chain_id=chain,
@@ -152,6 +153,17 @@ def _commit(
     return Layer(blob=blob, diff_id=diff_id, chain_id=chain, size_bytes=unpacked.content_bytes)
 
 
+def _packs_again(unpacked: Unpacked, blob: Descriptor) -> bool:
+    """Whether the blob is the very tar that the directory packs to, and so need not be kept, as
+    with a layer made here."""
+    if blob.digest != unpacked.diff_id or unpacked.implicit or unpacked.links:
+        return False
+    try:
+        return diff_of(unpacked.directory).diff_id == unpacked.diff_id
+    except (Failed, OSError):
+        return False
+
+
 def _check(unpacked: Unpacked, blob: Descriptor, diff_id: str) -> None:
     for what, wanted, got in (
         ("a layer", blob.digest, unpacked.blob_digest),
@@ -167,7 +179,7 @@ def _check(unpacked: Unpacked, blob: Descriptor, diff_id: str) -> None:
             )
 
 
-async def _larger(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def larger(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """The same bytes in fewer pieces: each costs a hop to a thread."""
     waiting: list[bytes] = []
     size = 0

@@ -85,6 +85,8 @@ async def test_the_same_images_give_the_same_bytes_and_come_back_the_same(
     assert (loaded.id, loaded.tags, loaded.layers) == (image.id, (TAG,), image.layers)
     if form != "docker":
         assert loaded.manifest_digest == image.manifest_digest
+    # Its layer packs to these bytes again, so they are not stored a second time.
+    assert not other.has_blob(image.layers[0].blob.digest)
     assert await saved(other, loaded, form) == data
 
 
