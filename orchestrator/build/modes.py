@@ -49,9 +49,10 @@ def read_mode(text: str) -> Mode:
 
 def _changed(bits: int, classes: str, sign: str, what: str, directory: bool) -> int:
     who = "ugo" if "a" in classes else classes
+    asked = _given(bits, what, directory)
     for one in dict.fromkeys(who):
         shift = _SHIFTS[one]
-        given = _given(bits, what, directory) << shift
+        given = asked << shift
         if sign == "=":
             bits = (bits & ~(7 << shift)) | given
         elif sign == "+":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +111,73 @@ def test_splitting_lines_by_continuations_changes_nothing(lines: list[list[str]]
     plain = "\n".join("RUN " + " ".join(words) for words in lines)
     split = "\n".join("RUN \\\n# c\n" + " \\\n\n".join(words) for words in lines)
     assert [s.rest for s in parse(split).statements] == [s.rest for s in parse(plain).statements]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "docker/dockerfile",
+        "docker/dockerfile:1",
+        "docker/dockerfile:1.7.1",
+        "docker.io/docker/dockerfile:1-labs",
+        "docker/dockerfile-upstream:master",
+        "docker/dockerfile:1.4@sha256:" + "0" * 64,
+    ],
+)
+def test_dockers_own_syntax_is_known(name: str) -> None:
+    dockerfile = parse(f"#!/usr/bin/env build\n#  SYNTAX = {name}\n# escape=`\nFROM a\n")
+    assert dockerfile.directives == {"syntax": name, "escape": "`"}
+
+
+@pytest.mark.parametrize(
+    "name", ["example.org/frontend", "docker/dockerfile:2", "me/dockerfile:1", "docker/dockerfilex"]
+)
+def test_another_syntax_is_refused_with_its_place(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse(f"# syntax={name}\nFROM a\n")
+    error = caught.value
+    assert error.code == "dockerfile-unsupported"
+    assert error.message.startswith(f"Dockerfile:1: the syntax {name} is not supported")
+    assert "use syntax=docker/dockerfile:1" in error.hint
+
+
+def test_a_mistake_is_shown_as_it_is_written() -> None:
+    text = "FROM a\n\nCOPY --bad \\\n  # why\n  b c\nRUN x\n"
+    statement = parse(text).statements[1]
+    error = statement.where.invalid("COPY has no flag --bad")
+    assert error.message.split("\n") == [
+        "Dockerfile:3: COPY has no flag --bad",
+        "     3 | COPY --bad \\",
+        "     4 |   # why",
+        "     5 |   b c",
+    ]
+
+
+LINE = st.lists(st.text(alphabet="abc$ ./=-", min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+@given(st.lists(LINE, min_size=1, max_size=5))
+def test_every_statement_knows_where_it_stands(instructions: list[list[str]]) -> None:
+    lines = ["RUN x" + " ".join(words).strip() for words in instructions]
+    statements = parse("\n\n".join(lines)).statements
+    assert [s.where.line for s in statements] == [1 + 2 * n for n in range(len(lines))]
+    assert [s.where.source for s in statements] == lines
+
+
+BODY = st.text(alphabet="ab$\\'\"# \t<EOF", max_size=12).filter(lambda line: line.strip() != "EOF")
+
+
+@given(st.lists(BODY, max_size=6))
+def test_a_here_document_is_kept_as_it_is(body: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in body)
+    statement, after = parse(f"COPY <<EOF /x\n{text}EOF\nRUN y\n").statements
+    assert statement.heredocs[0].content == text
+    assert (after.text, after.where.line) == ("RUN y", len(body) + 3)
+
+
+@given(st.text(alphabet="FROM RUNCOPY<<-EOF'\"\\\n#=$ab`\t", max_size=80))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        for statement in parse(text).statements:
+            assert statement.keyword == statement.written.upper()
+            assert all(part in statement.where.source for part in statement.written)
