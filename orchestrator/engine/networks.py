@@ -97,6 +97,7 @@ class Networks(NetworkRecords):
         if mode == "host" or mode.startswith("container:"):
             return
         await self.wiring.connect(container, pid)
+        self.wiring.stand(container.id, standing_of(container))
         for endpoint in container.endpoints:
             self.tell_endpoint("connect", container, endpoint)
 

@@ -172,13 +172,19 @@ def group_of(container: Container) -> str:
 
 
 def standing_of(container: Container) -> Standing:
-    """How well the container is placed to take new connections."""
+    """How well the container is placed to take new connections.
+
+    Before its process runs it is starting, and from the moment that it is asked to stop others go
+    before it, so that no client of a service meets a replica that comes or goes.
+    """
+    state = container.state
     if container.traffic.drained:
         return Standing.DRAINED
-    return {
-        "starting": Standing.STARTING,
-        "unhealthy": Standing.UNHEALTHY,
-    }.get(container.state.health, Standing.READY)
+    if not container.running or state.health == "starting":
+        return Standing.STARTING
+    if state.health == "unhealthy" or state.stopped_by_user:
+        return Standing.UNHEALTHY
+    return Standing.READY
 
 
 def checked_weight(weight: int) -> int:

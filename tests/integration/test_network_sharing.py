@@ -13,7 +13,7 @@ import pytest
 from orchestrator.engine.networks import open_networks
 from orchestrator.errors import Conflict
 from orchestrator.model.container import PortBinding
-from orchestrator.model.observed import Container
+from orchestrator.model.observed import Container, State
 from tests.support.netns import Netns, command, outside_machine
 from tests.support.networks import World, answer, published, replies, world
 from tests.support.waiting import wait_until
@@ -122,6 +122,28 @@ async def test_a_replica_that_is_not_healthy_gets_no_new_connections(tmp_path: P
         await becomes("unhealthy", {"b": 4})
         await becomes("starting", {"b": 4})
         await becomes("healthy", {"a": 2, "b": 2})
+
+
+async def test_a_replica_that_comes_or_goes_is_met_by_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        await replica(w, "ann")
+        spec = published(PORT, group="web")
+        bob, machine = await w.container("bob", "app", spec=spec)
+        created = replace(w.now(bob), state=State(status="created", pid=machine.pid))
+        # Connected and published, and nothing listens yet.
+        await w.networks.connect(created, machine.pid)
+        await w.networks.publish(created)
+        assert answers(4) == {"ann": 4}
+        w.stack.callback(replies(machine, 80, b"bob"))
+        w.networks.observe(bob)
+        await anyio.to_thread.run_sync(
+            wait_until, lambda: answers(4) == {"ann": 2, "bob": 2}, "bob has his share"
+        )
+        w.networks.observe(replace(bob, state=replace(bob.state, stopped_by_user=True)))
+        await anyio.to_thread.run_sync(
+            wait_until, lambda: answers(4) == {"ann": 4}, "bob is asked to stop"
+        )
 
 
 async def test_only_replicas_of_one_service_share(tmp_path: Path) -> None:

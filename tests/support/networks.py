@@ -56,7 +56,11 @@ class World:
             await self.networks.withdraw(draft)
             raise
         state = State(status="running", pid=machine.pid)
-        return self.database.containers.put(replace(draft, state=state)), machine
+        running = self.database.containers.put(replace(draft, state=state))
+        self.networks.observe(running)
+        # At once, not soon.
+        await self.networks.publishing.steer(running)
+        return running, machine
 
     def now(self, container: Container) -> Container:
         """The container as it is recorded now."""
