@@ -6,14 +6,16 @@ the run-time directory. Records are files there, as an exec does not outlive the
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 from anyio import to_thread
 from anyio.abc import TaskGroup
@@ -41,6 +43,7 @@ from orchestrator.runtime.user import resolve_user
 
 # How long an ended exec may still be asked for.
 _KEPT_S = 300.0
+_MOST_KEPT = 500
 _KILLED = 137
 _EXIT_CODES = {"command-not-found": 127}
 _NOT_EXECUTABLE = 126
@@ -64,6 +67,8 @@ class Execs:
         self._tasks = tasks
         self._execs: dict[str, Exec] = {}
         self._changes = Changes()
+        # Unlimited, many at once would hold up everything else.
+        self._limiter = anyio.CapacityLimiter(2 * (os.cpu_count() or 1))
 
     def get(self, identifier: str) -> Exec:
         """The exec with this id.  Raises: NotFound."""
@@ -113,7 +118,11 @@ class Execs:
         """
         begun, bundle, process = await self._prepared(identifier)
         try:
-            async with attached_exec(self._runtime, bundle, process) as session:
+            async with AsyncExitStack() as stack:
+                async with self._limiter:
+                    session = await stack.enter_async_context(
+                        attached_exec(self._runtime, bundle, process)
+                    )
                 self._watch(begun, session.pid)
                 yield session.streams
         except PystackError as error:
@@ -124,7 +133,8 @@ class Execs:
         """Nothing; the exec was started in the background.  Raises: as `started`."""
         begun, bundle, process = await self._prepared(identifier)
         try:
-            pid = await detached_exec(self._runtime, bundle, process)
+            async with self._limiter:
+                pid = await detached_exec(self._runtime, bundle, process)
         except PystackError as error:
             self._refused(begun, error)
             raise
@@ -223,16 +233,16 @@ class Execs:
         begun = self._put(replace(found, started_at=time.time()))
         bundle = self._bundle_of(begun)
         try:
-            process = await to_thread.run_sync(self._process, container, begun.spec, bundle)
-            await to_thread.run_sync(self._write, begun)
+            process = await to_thread.run_sync(self._process, container, begun, bundle)
         except PystackError as error:
             self._refused(begun, error)
             raise
         self._tell("exec_start", begun, container)
         return begun, bundle, process
 
-    def _process(self, container: Container, spec: ExecSpec, bundle: Bundle) -> dict[str, Any]:
-        user = None
+    def _process(self, container: Container, begun: Exec, bundle: Bundle) -> dict[str, Any]:
+        """Its OCI process, once it is on record that it is to be started."""
+        spec, user = begun.spec, None
         if spec.user:
             user = resolve_user(bundle.rootfs, spec.user, container.spec.group_add)
         process = exec_process(
@@ -249,6 +259,7 @@ class Execs:
         if spec.tty and all(spec.console_size):
             rows, columns = spec.console_size
             process["consoleSize"] = {"height": rows, "width": columns}
+        self._write(begun)
         return process
 
     def _watch(self, begun: Exec, pid: int) -> None:
@@ -263,10 +274,12 @@ class Execs:
 
     async def _over(self, running: Exec, exit_code: int) -> None:
         over = self._put(replace(running, exit_code=exit_code, ended_at=time.time(), pid=0))
-        await to_thread.run_sync(self._write, over)
         if (container := self._containers.find(over.container_id)) is not None:
             more = {"exitCode": str(exit_code)}
             self._tell("exec_die", over, container, more)
+        await to_thread.run_sync(self._write, over)
+        await wait_monitor(self._bundle_of(over))
+        await to_thread.run_sync(self._tidy, over.id)
 
     def _refused(self, begun: Exec, error: PystackError) -> None:
         if self.get(begun.id).pid:
@@ -319,16 +332,27 @@ class Execs:
 
     async def _forget_old(self) -> None:
         now = time.time()
-        old = [
+        ended = [e for e in self._execs.values() if e.exit_code is not None]
+        # Kept in the order of their beginning, which is nearly that of their end.
+        old = [e.id for e in ended[: max(0, len(ended) - _MOST_KEPT)]]
+        old += [e.id for e in ended if now - e.ended_at > _KEPT_S and e.id not in old]
+        old += [
             e.id
             for e in self._execs.values()
-            if (e.exit_code is not None and now - e.ended_at > _KEPT_S)
-            or (e.exit_code is None and self._containers.find(e.container_id) is None)
+            if e.exit_code is None and self._containers.find(e.container_id) is None
         ]
         for identifier in old:
             del self._execs[identifier]
         for identifier in old:
             await to_thread.run_sync(self._discard, identifier)
+
+    def _tidy(self, name: str) -> None:
+        """Nothing but the record is left of an ended exec's files."""
+        for path in self._directory(name).glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != "exec.json":
+                path.unlink(missing_ok=True)
 
     def _discard(self, name: str) -> None:
         self._execs.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.cli.arguments import yes_or_no
@@ -57,7 +58,8 @@ def attach_to(session: Session, found: Mapping[str, Any], wishes: Wishes) -> int
 
     Source: Docker's command line, which takes detaching for an error here and not in `run`.
     """
-    code = run_attached(session, str(found["Id"]), lambda: None, wishes)
+    joined = replace(wishes, runs=True)
+    code = run_attached(session, str(found["Id"]), lambda: None, joined)
     if code is None:
         session.note("read escape sequence")
         return _EXIT_DETACHED

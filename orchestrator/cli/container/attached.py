@@ -29,7 +29,8 @@ _RETRY_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """How a container is joined; `removed` says that it goes away when it ends."""
+    """How a container is joined; `removed` says that it goes away when it ends, `runs` that it
+    runs already."""
 
     stdin: bool = False
     tty: bool = False
@@ -38,6 +39,7 @@ class Wishes:
     sig_proxy: bool = True
     detach_keys: str = ""
     removed: bool = False
+    runs: bool = False
     keys: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +69,7 @@ class _Attached:
     def run(self, start: Callable[[], None]) -> int | None:
         wishes = self._wishes
         # Asked for before the start: a container that ends at once, and is removed, is not missed.
-        ended: Response | None = self._wait()
+        ended: Response | None = self._wait(runs=wishes.runs)
         self._began = time.time()
         with handed_on(self._kill, proxy=wishes.sig_proxy and not wishes.tty):
             if self._join(stdin=wishes.stdin, start=start):
@@ -87,8 +89,10 @@ class _Attached:
     def _path(self, verb: str) -> str:
         return f"/containers/{self._container}/{verb}"
 
-    def _wait(self) -> Response:
+    def _wait(self, *, runs: bool) -> Response:
         condition = "removed" if self._wishes.removed else "next-exit"
+        if runs and not self._wishes.removed:
+            condition = "not-running"  # it may have ended since it was looked at
         return self._engine.open("POST", self._path("wait"), query={"condition": condition})
 
     def _kill(self, number: int) -> None:
@@ -140,7 +144,7 @@ class _Attached:
         if not state["Running"]:
             self._catch_up(follow=False)
             return int(state["ExitCode"]), None
-        ended = self._wait()
+        ended = self._wait(runs=True)
         if self._wishes.stdin and self._wishes.tty:
             self._session.note("the engine was restarted; attached again\r")
             if self._join(stdin=True, start=_nothing):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.container.attached import check_terminal
-from orchestrator.cli.container.flags import environment
+from orchestrator.cli.container.options.variables import environment
 from orchestrator.cli.container.relay import Relay
 from orchestrator.cli.container.signals import handed_on, window_followed
 from orchestrator.cli.session import Session
@@ -59,7 +58,7 @@ def _body(session: Session, args: argparse.Namespace) -> dict[str, Any]:
         "AttachStderr": attached,
         "Tty": args.tty,
         "DetachKeys": args.detach_keys,
-        "Env": environment(args, session.environ),
+        "Env": environment(args.env_file, args.env, session.environ),
         "Cmd": args.command,
         "User": args.user,
         "WorkingDir": args.workdir,
@@ -119,7 +118,7 @@ class _Attached:
         with ExitStack() as stack:
             stack.enter_context(connection)
             if self._tty:
-                stack.enter_context(window_followed(1, partial(self._resize)))
+                stack.enter_context(window_followed(1, self._resize))
                 if self._stdin:
                     stack.enter_context(raw(0))
             return relay.run(early)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +22,8 @@ _OWN = frozenset(
     }
 )
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+# Asked this often to end, this process does, whatever the container makes of it, as Docker's.
+_PATIENCE = 3
 
 
 @contextmanager
@@ -28,7 +31,14 @@ def handed_on(kill: Callable[[int], None], *, proxy: bool) -> Iterator[None]:
     """With `proxy` every signal goes to the container by `kill` while the block lasts; else those
     that would end this process end it in order, so that its terminal is restored."""
 
+    asked_to_end = 0
+
     def hand_on(number: int, _: object) -> None:
+        nonlocal asked_to_end
+        asked_to_end += number in (signal.SIGINT, signal.SIGTERM)
+        if asked_to_end == _PATIENCE:
+            sys.stderr.write(f"got {_PATIENCE} SIGTERM/SIGINTs, forcefully exiting\n")
+            raise SystemExit(1)
         # The container may not run yet, or no more: then there is nobody to hand it to.
         with suppress(PystackError):
             kill(number)
