@@ -235,8 +235,10 @@ class Containers:
             if container.running:
                 return container
             self._end_supervision(identifier)
+            # One that is due is started by its policy, only in its turn.
+            count = container.state.restart_count if container.state.due else 0
             container = self._records.change(
-                identifier, stopped_by_user=False, restart_count=0, due=False
+                identifier, stopped_by_user=False, restart_count=count, due=False
             )
             with anyio.CancelScope(shield=True):
                 try:
@@ -541,7 +543,8 @@ class Containers:
             attempts=attempts,
             stopped_by_user=state.stopped_by_user,
         )
-        due = delay is not None and container.id in self._found_dead and self._in_order(container)
+        again = delay is not None
+        due = again and container.id in self._found_dead and self._in_order(container)
         self._found_dead.discard(container.id)
         if due:
             delay = None
@@ -549,7 +552,7 @@ class Containers:
             container.id, status="exited" if delay is None else "restarting", pid=0, pid_started=0,
             due=due,
             exit_code=exit_code, oom_killed=oom, finished_at=now, health="none",
-            restart_count=attempts if delay is None else attempts + 1,
+            restart_count=attempts + int(again),
             error="" if code is not None else "the exit code was lost",
         )  # fmt: skip
         if oom:
