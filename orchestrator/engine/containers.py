@@ -371,7 +371,7 @@ class Containers:
 
     async def _signal(self, container: Container, number: int) -> None:
         await self.adjust.thaw(container)
-        # Not by the runtime: a process of its own for each signal, and some distributions confine it.
+        # Not by the runtime: that is a process more, which some distributions confine.
         send_signal(container.state.pid, container.state.pid_started, number)
         self._records.tell("kill", container, {"signal": str(int(number))})
 
