@@ -12,6 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from orchestrator.errors import InvalidInput
+
 
 class Record(Protocol):
     @property
@@ -41,9 +43,9 @@ class Records(Generic[T]):
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
         )
-        decode = msgspec.json.Decoder(kind).decode
+        self._decode = msgspec.json.Decoder(kind).decode
         rows = connection.execute(f"SELECT value FROM {table}")
-        self._by_id: dict[str, T] = {v.id: v for v in (decode(row[0]) for row in rows)}
+        self._by_id: dict[str, T] = {v.id: v for v in (self._decode(row[0]) for row in rows)}
         self._by_name: dict[str, str] = {name_of(v): v.id for v in self._by_id.values()}
 
     def __iter__(self) -> Iterator[T]:
@@ -66,11 +68,25 @@ class Records(Generic[T]):
         return [v for i, v in self._by_id.items() if i.startswith(prefix)]
 
     def put(self, value: T) -> T:
-        """The value itself, once it is stored in place of any record with its id."""
+        """The value itself, once it is stored in place of any record with its id.
+
+        Raises: InvalidInput: it holds something of a wrong type, so that it could not be read by
+        the next engine.
+        """
+        stored = self._encode(value)
+        try:
+            self._decode(stored)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(
+                f"this cannot be recorded: {error}",
+                code="bad-request",
+                about=value.id,
+                hint="give text where text is expected, and numbers where numbers are",
+            ) from error
         self._connection.execute(
             f"INSERT INTO {self._table} VALUES (?, ?)"
             " ON CONFLICT (id) DO UPDATE SET value = excluded.value",
-            (value.id, self._encode(value)),
+            (value.id, stored),
         )
         if (old := self._by_id.get(value.id)) is not None:
             self._by_name.pop(self._name_of(old), None)

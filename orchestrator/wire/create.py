@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from orchestrator.errors import InvalidInput
 from orchestrator.model.container import Attachment, ContainerSpec, RestartName, RestartPolicy
 from orchestrator.wire.healthchecks import healthcheck_from
@@ -27,7 +29,9 @@ def spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
     Raises: InvalidInput: a field has a value of the wrong kind, or asks for what there is not.
     """
     try:
-        return _spec_from_create(body)
+        # Whatever a member held is of the right type after this, or refused: a record that holds
+        # anything else could not be read by the next engine.
+        return msgspec.convert(msgspec.to_builtins(_spec_from_create(body)), ContainerSpec)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise InvalidInput(
             f"malformed container configuration: {error}",

@@ -76,6 +76,41 @@ def test_a_mount_of_another_namespace_stays_shared(shared: Path, tmp_path: Path)
             mount_of(here.fileno(), str(tmp_path / "none"), place)
 
 
+def test_special_mounts_and_shared_namespaces_outlive_the_engine(
+    engine: EngineUnderTest, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("the machine's\n")
+    opts = ",".join(f"volume-opt={o}" for o in ("type=tmpfs", "device=tmpfs", "o=size=1m"))
+    bind = f"volume-opt=type=none,volume-opt=device={tmp_path},volume-opt=o=bind"
+    flags = [
+        *("--mount", f"source=memory,target=/memory,{opts}"),
+        *("--mount", f"source=bound,target=/bound,{bind}", "-v", "plain:/plain"),
+    ]
+    script = "echo kept > /memory/x; mkdir /plain/sub; echo 1 > /dev/shm/s; sleep 1000"
+    busybox = ("busybox", "sh", "-c", script)
+    engine.cli("run", "-d", "-q", "--name", "one", "--ipc", "shareable", *flags, *busybox)
+    wait_until(lambda: engine.run("exec", "one", "test", "-s", "/dev/shm/s").exit_code == 0, "one")
+    engine.kill9()
+    engine.start()
+    more = [
+        *("--mount", "source=plain,target=/sub,volume-subpath=sub", "--ipc", "container:one"),
+        *("--mount", "type=image,source=busybox,target=/image,image-subpath=bin"),
+    ]
+    sleeping = ("busybox", "sleep", "1000")
+    engine.cli("run", "-d", "--name", "two", *flags, *more, *sleeping)
+    seen = "cat /memory/x /bound/mine /dev/shm/s; touch /sub/from-two; test -e /image/sh"
+    said = engine.cli("exec", "two", "sh", "-c", seen).stdout
+    assert said == "kept\nthe machine's\n1\n"
+    engine.kill9()
+    engine.start()
+    engine.cli("rm", "-f", "two")
+    assert engine.cli("exec", "one", "ls", "/plain/sub").stdout == "from-two\n"
+    assert engine.cli("exec", "one", "cat", "/bound/mine").stdout == "the machine's\n"
+    engine.cli("rm", "-f", "one")
+    engine.cli("volume", "rm", "memory", "bound", "plain")
+    assert (tmp_path / "mine").read_text() == "the machine's\n"
+
+
 @pytest.mark.skipif(not (_CPU / "cpu.rt_runtime_us").exists(), reason="no such limit here")
 def test_real_time_is_set_aside_above_the_container(
     engine: EngineUnderTest, cgroup_parent: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +150,8 @@ def test_mounts_in_all_their_forms() -> None:
         ({"RestartPolicy": {"Name": "always", "MaximumRetryCount": 2}}, "restart-policy-invalid"),
         ({"DeviceRequests": [{"Capabilities": [["gpu"]]}]}, "no-device-driver"),
         ({"Memory": "much"}, "bad-request"),
+        ({"Annotations": {"a": 1}}, "bad-request"),
+        ({"CapAdd": [7]}, "bad-request"),
         ({"Ulimits": [{"Name": "nofile"}]}, "bad-request"),
     ],
 )
@@ -266,3 +269,68 @@ def test_what_inspect_shows_makes_the_same_container_again(spec: ContainerSpec) 
     assert same == replace(spec, expose=())
     assert again.healthcheck is not None
     assert again.healthcheck.test == ("CMD", "x")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 1 << 40) | st.text("a/:=,1", max_size=6),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+_HOST = [
+    "Binds",
+    "Mounts",
+    "Tmpfs",
+    "PortBindings",
+    "NetworkMode",
+    "RestartPolicy",
+    "LogConfig",
+    "Ulimits",
+    "Devices",
+    "Memory",
+    "NanoCpus",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "DeviceRequests",
+    "CapAdd",
+    "SecurityOpt",
+    "Sysctls",
+    "ExtraHosts",
+    "Links",
+    "VolumesFrom",
+    "ShmSize",
+    "StorageOpt",
+    "Annotations",
+    "GroupAdd",
+    "MaskedPaths",
+    "PidsLimit",
+]
+_BODY = [
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "Labels",
+    "User",
+    "ExposedPorts",
+    "Volumes",
+    "Healthcheck",
+    "StopTimeout",
+    "NetworkingConfig",
+    "HostConfig",
+    "Tty",
+    "MacAddress",
+]
+
+
+@given(
+    st.dictionaries(st.sampled_from(_BODY), _JSON),
+    st.dictionaries(st.sampled_from(_HOST), _JSON),
+)
+def test_whatever_is_sent_is_understood_or_refused(
+    body: dict[str, Any], host: dict[str, Any]
+) -> None:
+    try:
+        spec = spec_from_create({"Image": "busybox", "HostConfig": host, **body})
+    except InvalidInput:
+        return
+    stored = msgspec.json.encode(spec)
+    assert msgspec.json.decode(stored, type=ContainerSpec) == spec
