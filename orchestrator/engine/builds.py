@@ -41,11 +41,11 @@ from orchestrator.engine.networks import Networks
 from orchestrator.errors import Failed, InvalidInput, PystackError
 from orchestrator.images.archive_writer import ArchiveFormat
 from orchestrator.images.built import write_image
+from orchestrator.images.connect import open_registry
 from orchestrator.images.content import ContentStore
 from orchestrator.images.manifest import Platform, host_platform, parse_platform
 from orchestrator.images.pull import pull_image
 from orchestrator.images.reference import parse_reference
-from orchestrator.images.registry import open_registry
 from orchestrator.model.events import Event, Progress, Report
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container

@@ -14,12 +14,12 @@ import anyio
 from orchestrator.engine.images import Images
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.images.config import parse_config
+from orchestrator.images.connect import open_registry
 from orchestrator.images.content import ContentStore
 from orchestrator.images.login import check_login
 from orchestrator.images.manifest import Index, Platform, parse_manifest
 from orchestrator.images.push import Pushed, Sources, push_image
 from orchestrator.images.reference import Reference, parse_reference
-from orchestrator.images.registry import open_registry
 from orchestrator.images.search import SearchResult, search_images
 from orchestrator.model.events import Event, Progress, Report
 from orchestrator.model.image import Descriptor, Image

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio.to_thread
 
 from orchestrator.errors import InvalidInput
+from orchestrator.images.connect import open_session
 from orchestrator.images.endpoints import server
-from orchestrator.images.registry import open_session
 from orchestrator.images.tls import tls_for
 from orchestrator.images.transport import Transport
 from orchestrator.settings import Settings

@@ -19,6 +19,7 @@ from orchestrator.aio.slot import Slot
 from orchestrator.errors import Failed, NotFound
 from orchestrator.images.chain import chain_ids
 from orchestrator.images.config import ParsedConfig, parse_config, timestamp
+from orchestrator.images.connect import open_registry
 from orchestrator.images.content import ContentStore, digest_of
 from orchestrator.images.layers import add_layer, known_layer, read_pieces, single_errors
 from orchestrator.images.manifest import (
@@ -32,7 +33,7 @@ from orchestrator.images.manifest import (
     parse_platform,
 )
 from orchestrator.images.reference import Reference
-from orchestrator.images.registry import Registry, open_registry
+from orchestrator.images.registry import Registry
 from orchestrator.images.settle import settle_layers
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id

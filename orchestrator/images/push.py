@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import anyio
 import anyio.to_thread
 
+from orchestrator.images.connect import open_registry
 from orchestrator.images.content import ContentStore
 from orchestrator.images.layers import single_errors
 from orchestrator.images.manifest import (
@@ -23,7 +24,6 @@ from orchestrator.images.manifest import (
 )
 from orchestrator.images.packing import is_packed, pack_layer
 from orchestrator.images.reference import Reference
-from orchestrator.images.registry import open_registry
 from orchestrator.images.upload import Uploads
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id

@@ -7,34 +7,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
 import anyio
-import anyio.to_thread
 
 from orchestrator.errors import Denied, Failed, NotFound, PystackError, Unavailable
-from orchestrator.images.credentials import find_credentials
 from orchestrator.images.digest import algorithm_of, digest_with, has_digest
-from orchestrator.images.endpoints import Endpoint, endpoints
+from orchestrator.images.endpoints import Endpoint
 from orchestrator.images.manifest import ACCEPTED
 from orchestrator.images.reference import Reference
 from orchestrator.images.refusal import broken, mismatch, refusal
 from orchestrator.images.retry import delay_s
-from orchestrator.images.tls import tls_for
 from orchestrator.images.transport import Transport
 from orchestrator.model.image import Descriptor
-from orchestrator.settings import Settings
-from orchestrator.wire.credentials import Credentials
 
 _CONFIG_MAX = 16 << 20
 _TAGS_MAX = 32 << 20
 _TAG_PAGES_MAX = 1000
-_READ_BUFFER = 1 << 20
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
@@ -268,48 +261,3 @@ async def said_by(response: aiohttp.ClientResponse) -> bytes:
         return await response.content.read(1 << 16)
     except (aiohttp.ClientError, TimeoutError):
         return b""
-
-
-@asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client as registries need it, closed with the block."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=_TIMEOUT,
-        auto_decompress=False,
-        read_bufsize=_READ_BUFFER,
-        headers={"User-Agent": "pystack", "Accept-Encoding": "identity"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-    ) as session:
-        yield session
-
-
-@asynccontextmanager
-async def open_registry(
-    reference: Reference,
-    settings: Settings,
-    credentials: Credentials | None = None,
-    *,
-    actions: str = "pull",
-) -> AsyncIterator[Registry]:
-    """The registry of a reference, its connections closed at the end of the block. `credentials`
-    are for the registry itself; where None, and for mirrors, Docker's configuration file has them.
-    `actions` are what a token is asked for: `pull`, or `pull,push`.
-
-    Raises: InvalidInput: Docker's configuration file is malformed. Failed: a CA file is.
-    """
-    async with open_session() as session:
-        transports = []
-        for endpoint in endpoints(reference, settings.registries):
-            given = None if endpoint.mirror else credentials
-            scope = f"repository:{endpoint.prefix}{endpoint.repository}:"
-            transports.append(
-                Transport(
-                    session,
-                    endpoint,
-                    given or await find_credentials(settings.docker_config, endpoint.account),
-                    await anyio.to_thread.run_sync(tls_for, endpoint, settings.certs_dir),
-                    [scope + ("pull" if endpoint.mirror else actions)],
-                )
-            )
-        yield Registry(reference, transports, settings.max_manifest_bytes)

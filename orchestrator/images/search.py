@@ -16,10 +16,11 @@ import aiohttp
 import anyio.to_thread
 
 from orchestrator.errors import NotFound, Unavailable
+from orchestrator.images.connect import open_session
 from orchestrator.images.credentials import find_credentials
 from orchestrator.images.endpoints import server
 from orchestrator.images.refusal import refusal
-from orchestrator.images.registry import open_session, said_by
+from orchestrator.images.registry import said_by
 from orchestrator.images.tls import tls_for
 from orchestrator.images.transport import Transport
 from orchestrator.settings import Settings

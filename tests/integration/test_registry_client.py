@@ -19,12 +19,12 @@ from aiohttp import web
 
 from orchestrator.errors import Denied, Failed, NotFound, PystackError, Unavailable
 from orchestrator.images import retry, search
+from orchestrator.images.connect import open_registry
 from orchestrator.images.content import ContentStore
 from orchestrator.images.endpoints import Endpoint
 from orchestrator.images.login import check_login
 from orchestrator.images.pull import pull_image
 from orchestrator.images.reference import parse_reference
-from orchestrator.images.registry import open_registry
 from orchestrator.images.search import SearchResult, search_images
 from orchestrator.model.image import Image
 from orchestrator.settings import Registry as RegistrySettings
