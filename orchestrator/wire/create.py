@@ -185,7 +185,7 @@ def attachment_from(
     return Attachment(
         network=name,
         aliases=tuple(said.get("Aliases") or ()),
-        links=tuple(link if ":" in link else f"{link}:{link}" for link in every),
+        links=tuple(map(_link, every)),
         ipv4_address=fixed.get("IPv4Address") or "",
         ipv6_address=fixed.get("IPv6Address") or "",
         link_local_ips=tuple(fixed.get("LinkLocalIPs") or ()),
@@ -193,6 +193,13 @@ def attachment_from(
         gw_priority=int(said.get("GwPriority") or 0),
         driver_opts=dict(said.get("DriverOpts") or {}),
     )
+
+
+def _link(text: str) -> str:
+    """NAME:ALIAS of `NAME`, `NAME:ALIAS` and of what inspect shows: `/NAME:/CONTAINER/ALIAS`."""
+    name, _, alias = text.partition(":")
+    name = name.removeprefix("/")
+    return f"{name}:{alias.rpartition('/')[2] or name}"
 
 
 def _device(given: Mapping[str, Any]) -> str:

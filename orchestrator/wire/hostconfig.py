@@ -45,7 +45,7 @@ def host_config(container: Container) -> dict[str, Any]:
         "GroupAdd": list(spec.group_add) or None,
         "IpcMode": spec.ipc_mode or "private",
         "Cgroup": "",
-        "Links": [link for a in spec.attachments[:1] for link in a.links] or None,
+        "Links": _links(container) or None,
         "OomScoreAdj": spec.oom_score_adj,
         "PidMode": spec.pid_mode,
         "Privileged": spec.privileged,
@@ -77,6 +77,17 @@ def _network_mode(spec: ContainerSpec) -> str:
     if spec.network_mode:
         return spec.network_mode
     return spec.attachments[0].network if spec.attachments else "bridge"
+
+
+def _links(container: Container) -> list[str]:
+    """The links on the default network, as `/NAME:/CONTAINER/ALIAS`."""
+    links = [
+        link.partition(":")
+        for attachment in container.spec.attachments
+        if attachment.network == "bridge"
+        for link in attachment.links
+    ]
+    return [f"/{name}:/{container.name}/{alias}" for name, _, alias in links]
 
 
 def _device(text: str) -> dict[str, str]:

@@ -76,13 +76,13 @@ def test_networks_keep_their_order_and_settings() -> None:
         "two": {"MacAddress": "02:00:00:00:00:01", "DriverOpts": {"k": "v"}, "GwPriority": 7},
     }
     spec = spec_of(
-        {"NetworkMode": "two", "Links": ["web:w", "db"]},
+        {"NetworkMode": "two", "Links": ["web:w", "db", "/c:/me/d"]},
         NetworkingConfig={"EndpointsConfig": endpoints},
     )
     first, second = spec.attachments
     assert first == Attachment(
         network="two", mac_address="02:00:00:00:00:01", driver_opts={"k": "v"}, gw_priority=7,
-        links=("web:w", "db:db"),
+        links=("web:w", "db:db", "c:d"),
     )  # fmt: skip
     assert second == Attachment(network="one", aliases=("a",), ipv4_address="10.0.0.9")
     assert spec_of({"NetworkMode": "mine"}).attachments == (Attachment(network="mine"),)
@@ -219,8 +219,9 @@ _SPECS = st.builds(
     hostname=_WORDS,
     tty=st.booleans(),
     init=st.booleans(),
-    attachments=st.lists(_WORDS, min_size=1, max_size=1).map(
-        lambda names: (Attachment(network=names[0]),)
+    attachments=st.one_of(
+        _WORDS.map(lambda name: (Attachment(network=name),)),
+        st.just((Attachment(network="bridge", links=("web:w", "db:db")),)),
     ),
     ports=st.lists(
         st.builds(
