@@ -7,7 +7,6 @@ the run-time directory. Records are files there, as an exec does not outlive the
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.aio.changes import Changes
 from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.exec_records import ExecRecords
 from orchestrator.engine.launch import Launcher
-from orchestrator.errors import Conflict, InvalidInput, NotFound, PystackError
+from orchestrator.errors import Conflict, InvalidInput, PystackError
 from orchestrator.model.exec import Exec, ExecSpec
 from orchestrator.model.ids import new_id
 from orchestrator.model.observed import Container
@@ -41,9 +39,6 @@ from orchestrator.runtime.process import (
 )
 from orchestrator.runtime.user import resolve_user
 
-# How long an ended exec may still be asked for.
-_KEPT_S = 300.0
-_MOST_KEPT = 500
 _KILLED = 137
 _EXIT_CODES = {"command-not-found": 127}
 _NOT_EXECUTABLE = 126
@@ -63,30 +58,19 @@ class Execs:
         self._containers = records
         self._launcher = launcher
         self._runtime = runtime
-        self._place = place
+        self._records = ExecRecords(place)
         self._tasks = tasks
-        self._execs: dict[str, Exec] = {}
-        self._changes = Changes()
         # Unlimited, many at once would hold up everything else.
         self._limiter = anyio.CapacityLimiter(2 * (os.cpu_count() or 1))
 
     def get(self, identifier: str) -> Exec:
         """The exec with this id.  Raises: NotFound."""
-        if (found := self._execs.get(identifier)) is not None:
-            return found
-        raise NotFound(
-            f"no such exec instance: {identifier}",
-            code="no-such-exec",
-            about=identifier,
-            hint="its container may have ended; make a new one",
-        )
+        return self._records.get(identifier)
 
     def of(self, container_id: str) -> list[str]:
         """The ids of the container's execs that have not ended."""
         return [
-            e.id
-            for e in self._execs.values()
-            if e.container_id == container_id and e.exit_code is None
+            e.id for e in self._records if e.container_id == container_id and e.exit_code is None
         ]
 
     async def create(self, reference: str, spec: ExecSpec) -> Exec:
@@ -104,7 +88,7 @@ class Execs:
             )
         await self._forget_old()
         made = Exec(id=new_id(), container_id=container.id, spec=spec, created_at=time.time())
-        self._execs[made.id] = made
+        self._records.put(made)
         self._tell("exec_create", made, container)
         return made
 
@@ -154,12 +138,12 @@ class Execs:
             found = self.get(identifier)
             return None if found.exit_code is None else found
 
-        return await self._changes.until(over)
+        return await self._records.changes.until(over)
 
     def set_size(self, identifier: str, *, rows: int, columns: int) -> None:
         """Nothing; the terminal it is to be started with has that size."""
         found = self.get(identifier)
-        self._put(replace(found, spec=replace(found.spec, console_size=(rows, columns))))
+        self._records.put(replace(found, spec=replace(found.spec, console_size=(rows, columns))))
 
     def resize(self, identifier: str, *, rows: int, columns: int) -> None:
         """Nothing; its terminal has that size.  Raises: Conflict: it does not run."""
@@ -169,10 +153,9 @@ class Execs:
 
     async def recover(self) -> None:
         """Nothing, once every exec that a killed engine left is known again, or forgotten."""
-        names = sorted(p.name for p in self._place.iterdir()) if self._place.is_dir() else []
-        for name in names:
+        for name in await to_thread.run_sync(self._records.names):
             if not await self._adopted(name):
-                await to_thread.run_sync(self._discard, name)
+                await to_thread.run_sync(self._records.discard, name)
 
     def check_startable(self, identifier: str) -> None:
         """Nothing, where it may be started.  Raises: Conflict."""
@@ -209,11 +192,8 @@ class Execs:
             )
         return container
 
-    def _directory(self, identifier: str) -> Path:
-        return self._place / identifier
-
     def _bundle_of(self, found: Exec) -> Bundle:
-        place = self._directory(found.id)
+        place = self._records.directory(found.id)
         return Bundle(
             id=found.container_id,
             path=place,
@@ -230,7 +210,7 @@ class Execs:
         self.check_startable(identifier)
         found = self.get(identifier)
         container = self._running(found.container_id)
-        begun = self._put(replace(found, started_at=time.time()))
+        begun = self._records.put(replace(found, started_at=time.time()))
         bundle = self._bundle_of(begun)
         try:
             process = await to_thread.run_sync(self._process, container, begun, bundle)
@@ -259,11 +239,11 @@ class Execs:
         if spec.tty and all(spec.console_size):
             rows, columns = spec.console_size
             process["consoleSize"] = {"height": rows, "width": columns}
-        self._write(begun)
+        self._records.write(begun)
         return process
 
     def _watch(self, begun: Exec, pid: int) -> None:
-        running = self._put(replace(begun, pid=pid, pid_started=pid_start_time(pid)))
+        running = self._records.put(replace(begun, pid=pid, pid_started=pid_start_time(pid)))
         self._tasks.start_soon(self._watched, running, name=f"exec {running.id}")
 
     async def _watched(self, running: Exec) -> None:
@@ -273,24 +253,19 @@ class Execs:
         await self._over(running, _KILLED if code is None else code)
 
     async def _over(self, running: Exec, exit_code: int) -> None:
-        over = self._put(replace(running, exit_code=exit_code, ended_at=time.time(), pid=0))
+        over = self._records.put(replace(running, exit_code=exit_code, ended_at=time.time(), pid=0))
         if (container := self._containers.find(over.container_id)) is not None:
             more = {"exitCode": str(exit_code)}
             self._tell("exec_die", over, container, more)
-        await to_thread.run_sync(self._write, over)
+        await to_thread.run_sync(self._records.write, over)
         await wait_monitor(self._bundle_of(over))
-        await to_thread.run_sync(self._tidy, over.id)
+        await to_thread.run_sync(self._records.tidy, over.id)
 
     def _refused(self, begun: Exec, error: PystackError) -> None:
         if self.get(begun.id).pid:
             return
         code = _EXIT_CODES.get(error.code, _NOT_EXECUTABLE)
-        self._put(replace(begun, exit_code=code, ended_at=time.time(), error=error.message))
-
-    def _put(self, changed: Exec) -> Exec:
-        self._execs[changed.id] = changed
-        self._changes.ring()
-        return changed
+        self._records.put(replace(begun, exit_code=code, ended_at=time.time(), error=error.message))
 
     def _tell(
         self, action: str, found: Exec, container: Container, more: dict[str, str] | None = None
@@ -299,27 +274,13 @@ class Execs:
             action = f"{action}: {' '.join(found.spec.command)}"
         self._containers.tell(action, container, {"execID": found.id, **(more or {})})
 
-    # -- files
-
-    def _write(self, record: Exec) -> None:
-        directory = self._directory(record.id)
-        directory.mkdir(parents=True, exist_ok=True)
-        half = directory / "exec.json.half"
-        half.write_bytes(msgspec.json.encode(record))
-        half.rename(directory / "exec.json")
-
     async def _adopted(self, name: str) -> bool:
-        try:
-            data = await to_thread.run_sync((self._directory(name) / "exec.json").read_bytes)
-            found = msgspec.json.decode(data, type=Exec)
-        except (OSError, msgspec.MsgspecError):
-            return False
-        container = self._containers.find(found.container_id)
-        if container is None:
+        found = await to_thread.run_sync(self._records.read, name)
+        if found is None or self._containers.find(found.container_id) is None:
             return False
         if found.exit_code is not None:
-            self._execs[name] = found
-            return time.time() - found.ended_at < _KEPT_S
+            self._records.put(found)
+            return True
         bundle = self._bundle_of(found)
         monitored = not await wait_monitor(bundle, 0.0)
         pid = _pid_in(bundle.pid_file)
@@ -331,32 +292,11 @@ class Execs:
         return True
 
     async def _forget_old(self) -> None:
-        now = time.time()
-        ended = [e for e in self._execs.values() if e.exit_code is not None]
-        # Kept in the order of their beginning, which is nearly that of their end.
-        old = [e.id for e in ended[: max(0, len(ended) - _MOST_KEPT)]]
-        old += [e.id for e in ended if now - e.ended_at > _KEPT_S and e.id not in old]
-        old += [
-            e.id
-            for e in self._execs.values()
-            if e.exit_code is None and self._containers.find(e.container_id) is None
-        ]
+        old = self._records.old(lambda container: self._containers.find(container) is not None)
         for identifier in old:
-            del self._execs[identifier]
+            self._records.forget(identifier)
         for identifier in old:
-            await to_thread.run_sync(self._discard, identifier)
-
-    def _tidy(self, name: str) -> None:
-        """Nothing but the record is left of an ended exec's files."""
-        for path in self._directory(name).glob("*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != "exec.json":
-                path.unlink(missing_ok=True)
-
-    def _discard(self, name: str) -> None:
-        self._execs.pop(name, None)
-        shutil.rmtree(self._directory(name), ignore_errors=True)
+            await to_thread.run_sync(self._records.discard, identifier)
 
 
 def _pid_in(file: Path) -> int:
