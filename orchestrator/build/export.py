@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 
@@ -106,9 +106,9 @@ def write_layout(store: ContentStore, images: Sequence[Image], directory: Path) 
     """Nothing, once directory is an OCI layout of the images.  Raises: Failed."""
     try:
         sink = DirectorySink(directory)
-        found = [_described(_write_image(store, image, sink)) for image in images]
+        index = encode_index([_write_image(store, image, sink) for image in images])
         sink.add("oci-layout", len(_LAYOUT), [_LAYOUT])
-        _write_index(sink, found)
+        sink.add("index.json", len(index), [index])
     except OSError as error:
         raise _refused(directory, error) from error
 
@@ -150,22 +150,13 @@ def _write_blob(sink: DirectorySink, blob: Blob) -> None:
     sink.add(_blob_name(descriptor.digest), descriptor.size_bytes, blob.read())
 
 
-def _described(manifest: Descriptor) -> dict[str, Any]:
-    return {
-        "mediaType": manifest.media_type,
-        "digest": manifest.digest,
-        "size": manifest.size_bytes,
-    }
-
-
-def _write_index(sink: DirectorySink, manifests: Sequence[dict[str, Any]]) -> None:
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(manifests)}
-    _document(sink, "index.json", index)
-
-
-def _document(sink: DirectorySink, name: str, value: Any) -> None:
-    data = json.dumps(value, separators=(",", ":")).encode()
-    sink.add(name, len(data), [data])
+def encode_index(manifests: Sequence[Descriptor]) -> bytes:
+    """An OCI index of the manifests."""
+    entries = [
+        {"mediaType": m.media_type, "digest": m.digest, "size": m.size_bytes} for m in manifests
+    ]
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return json.dumps(index, separators=(",", ":")).encode()
 
 
 def _blob_name(digest: str) -> str:

@@ -183,6 +183,18 @@ def test_an_image_goes_to_a_registry_and_its_steps_come_back(
     again = engine.cli("build", "--cache-from", name, ".", cwd=context)
     assert again.stderr.count("CACHED") == 2
 
+    # All stages, apart from the image.
+    place = f"type=registry,ref={hub.host}/builds/cache:1"
+    (context / "Dockerfile").write_text(
+        "FROM busybox AS one\nRUN echo 1 > /1\nFROM busybox\nRUN echo 2 > /2\n"
+        "COPY --from=one /1 /1\n"
+    )
+    engine.cli("build", "--cache-to", f"{place},mode=max", ".", cwd=context)
+    engine.cli("image", "prune", "-f")
+    engine.cli("builder", "prune", "-af")
+    again = engine.cli("build", "--cache-from", place, ".", cwd=context)
+    assert again.stderr.count("CACHED") == 3
+
 
 needs_docker = pytest.mark.skipif(not shutil.which("docker"), reason="needs docker-cli")
 
