@@ -119,8 +119,8 @@ def test_a_shell_at_a_terminal_survives(engine: EngineUnderTest) -> None:
             engine.cli("start", "shell")
         with on_terminal(engine.argv(*args), engine.env) as terminal:
             terminal.expect("/ # ")
-            terminal.type("here=1\n")
-            terminal.expect("/ # ")
+            terminal.type("here=1; echo se''t\n")
+            terminal.expect("set\r\n")
             engine.kill9()
             terminal.expect("the engine was restarted")
             terminal.type("echo still $here\n")

@@ -87,8 +87,8 @@ def test_detaching_leaves_it_running_and_start_and_attach_find_it_again(
     engine.cli("pull", "busybox")
     with at(engine, "run", "-it", "--name", "kept", "busybox") as terminal:
         terminal.expect("/ # ")
-        terminal.type("here=1\n")
-        terminal.expect("/ # ")
+        terminal.type("here=1; echo se''t\n")
+        terminal.expect("set\r\n")
         terminal.type(DETACH)
         assert terminal.ended() == 0
     assert status(engine, "kept") == "running"
