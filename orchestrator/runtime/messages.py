@@ -13,7 +13,8 @@ _NOT_FOUND = re.compile(
     re.I | re.S,
 )
 _NOT_EXECUTABLE = re.compile(
-    r"exec.*(permission denied|exec format error|is a directory)|open executable",
+    r"exec.*(permission denied|exec format error|is a directory)|open executable"
+    r"|exists but it is not executable|the path .* is not a regular file",
     re.I | re.S,
 )
 

@@ -21,6 +21,12 @@ CASES = [
     ("open executable: Permission denied", "command-not-executable"),
     ("open executable: Operation not permitted", "command-not-executable"),
     (
+        "the path `/etc/passwd` exists but it is not executable: Operation not permitted",
+        "command-not-executable",
+    ),
+    ("the path `/etc` is not a regular file: Operation not permitted", "command-not-executable"),
+    ("executable file `/no/such` not found: No such file or directory", "command-not-found"),
+    (
         'runc create failed: unable to start container process: exec: "/etc": permission denied',
         "command-not-executable",
     ),
