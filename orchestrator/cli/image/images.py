@@ -8,6 +8,7 @@ import json
 from orchestrator.cli.columns import Shown, format_argument, preferred
 from orchestrator.cli.command import Command
 from orchestrator.cli.filters import filters
+from orchestrator.cli.image.names import split
 from orchestrator.cli.image.rows import columns, rows
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
@@ -54,11 +55,8 @@ def _tag(session: Session, args: argparse.Namespace) -> int:
 
 
 def split_tag(reference: str) -> tuple[str, str]:
-    """Repository and tag; a colon before a slash is a port's, one after an @ a digest's."""
-    repository, found, tag = reference.rpartition(":")
-    return (
-        (repository, tag) if found and "/" not in tag and "@" not in reference else (reference, "")
-    )
+    """Repository and tag, as the API takes them; the engine refuses what has a digest."""
+    return (reference, "") if "@" in reference else split(reference)
 
 
 def _rmi_arguments(parser: argparse.ArgumentParser) -> None:

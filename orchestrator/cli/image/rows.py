@@ -29,10 +29,10 @@ def rows(image: Image, *, digests: bool) -> Iterator[Row]:
     tags: dict[str, list[str]] = {}
     pinned: dict[str, list[str]] = {}
     for name in image.get("RepoTags") or ():
-        repository, _, tag = familiar(str(name)).rpartition(":")
+        repository, _, tag = str(name).rpartition(":")
         tags.setdefault(repository, []).append(tag)
     for name in image.get("RepoDigests") or ():
-        repository, _, digest = familiar(str(name)).partition("@")
+        repository, _, digest = str(name).partition("@")
         pinned.setdefault(repository, []).append(digest)
     for repository, found in tags.items():
         of_it = pinned.pop(repository, [])
@@ -64,11 +64,6 @@ def columns(*, whole: bool, digests: bool) -> Columns:
         table=table,
         quiet="ID",
     )
-
-
-def familiar(name: str) -> str:
-    """A reference as people write it: without Docker Hub's host and its `library/`."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
 
 
 def identifier(image: Image, *, whole: bool = False) -> str:

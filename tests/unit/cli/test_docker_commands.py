@@ -204,7 +204,7 @@ def test_logs_of_a_container_keep_its_two_streams_apart(fake: FakeEngine, say: S
 def test_images_have_a_row_per_name(fake: FakeEngine, say: Say) -> None:
     image = {
         "Id": "sha256:" + "d" * 64,
-        "RepoTags": ["docker.io/library/busybox:1", "host:5000/busybox:latest"],
+        "RepoTags": ["busybox:1", "host:5000/busybox:latest"],
         "Created": int(time.time()) - 7200,
         "Size": 4_261_550,
     }
