@@ -13,17 +13,26 @@ from orchestrator.cli.units import age, size
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
 _COMMAND_WIDTH = 20
 _ID_WIDTH = 12
 
 
-def of_stack(session: Session, stack: str, services: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The containers of a stack, or of some of its services, in the order of their names."""
+def of_stack(
+    session: Session, stack: str, services: Iterable[str] = (), *, one_off: bool = False
+) -> list[dict[str, Any]]:
+    """The containers of a stack, or of some of its services, in the order of their names; those
+    that `run` made only where `one_off` asks for them."""
     chosen = set(services)
     filters = json.dumps({"label": [f"{PROJECT}={stack}"]})
     every = session.engine.get("/containers/json", all=True, filters=filters) or []
     return sorted(
-        (c for c in every if not chosen or label(c, SERVICE) in chosen),
+        (
+            c
+            for c in every
+            if (not chosen or label(c, SERVICE) in chosen)
+            and (one_off or label(c, ONE_OFF) != "True")
+        ),
         key=lambda c: (label(c, SERVICE), int(label(c, NUMBER) or 0)),
     )
 

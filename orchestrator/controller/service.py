@@ -148,7 +148,7 @@ def _difference(draft: Draft, target: Target, container: Container, number: int)
     spec = container_spec(desired.stack, service, number)
     image_id = target.image_id or draft.observed.images.get(spec.image, "")
     found = difference(container, spec, image_id)
-    if service.name in desired.force and container.created_at < desired.since:
+    if service.name in desired.force and container.created_at < desired.since_of(service.name):
         asked = Change(field="asked for")
         return Difference(changes=(asked, *found.changes), live=False)
     return found
@@ -316,7 +316,8 @@ def _rolled(draft: Draft, target: Target, rollout: Rollout, slots: list[Slot]) -
     if verdict is not None:
         draft.warnings.append(_verdict_warning(service.name, verdict))
     paused = verdict is not None and verdict.action == "pause"
-    step = next_step(slots, rollout, since=desired.since, now=draft.observed.now)
+    since = desired.since_of(service.name)
+    step = next_step(slots, rollout, since=since, now=draft.observed.now)
     if step.failure and verdict is None and rollout.failure_action != "continue":
         can_go_back = rollout.failure_action == "rollback" and service.name in desired.proven
         verdict = Verdict(action="rollback" if can_go_back else "pause", why=step.failure)

@@ -96,10 +96,16 @@ def without_builds(stack: Stack) -> Stack:
     return replace(stack, services=tuple(replace(s, build=None) for s in stack.services))
 
 
+def _once_done(desired: Desired) -> Desired:
+    """The same without what is asked for once and done: replacing, pulling and building anew."""
+    return replace(desired, force=frozenset(), refresh=frozenset(), renew_volumes=False)
+
+
 def wanted_stopped(
     desired: Desired, services: frozenset[str], grace_s: float | None, since: float
 ) -> Desired:
     """The same with those services stopped, or all of it where none is named."""
+    desired = _once_done(desired)
     if not services:
         return replace(desired, wish="stopped", grace_s=grace_s, since=since)
     return replace(desired, stopped=desired.stopped | services, grace_s=grace_s)
@@ -107,6 +113,7 @@ def wanted_stopped(
 
 def wanted_started(desired: Desired, services: frozenset[str], since: float) -> Desired:
     """The same with those services running (all where none is named), as they were last."""
+    desired = _once_done(desired)
     if desired.wish == "stopped" and services:
         others = {s.name for s in desired.stack.services} - services
         return replace(desired, wish="running", since=since, stopped=frozenset(others))

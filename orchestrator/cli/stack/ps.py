@@ -26,7 +26,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ps(session: Session, args: argparse.Namespace) -> int:
-    found = containers.of_stack(session, file.project(session), args.services_named)
+    project = file.project(session)
+    found = containers.of_stack(session, project, args.services_named, one_off=args.all)
     shown = [c for c in found if args.all or c.get("State") in _UP]
     if args.quiet:
         for container in shown:
