@@ -243,8 +243,9 @@ def test_dockers_own_client_is_served(ready: EngineUnderTest) -> None:
 
     flags = (
         "--rm -e A=1 -l x=y -m 64m --cpus 0.5 -v data:/d:ro --mount type=tmpfs,dst=/t,tmpfs-size=1m"
-        " --tmpfs /u:exec --ulimit nofile=100:200 --add-host a:1.2.3.4 -p 8080:80 --cap-drop NET_RAW"
-        " --security-opt systempaths=unconfined --init --health-cmd true --device /dev/null:/dev/n"
+        " --tmpfs /u:exec --ulimit nofile=100:200 --add-host a:1.2.3.4 -p 8080:80"
+        " --cap-drop NET_RAW --security-opt systempaths=unconfined --init"
+        " --health-cmd true --device /dev/null:/dev/n"
     )
     script = "echo $A; grep -cE ' /(d|t|u) ' /proc/mounts; ulimit -n; ls /dev/n; grep a$ /etc/hosts"
     done = docker("run", "--quiet", *flags.split(), "busybox", "sh", "-c", script)
