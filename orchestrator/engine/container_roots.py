@@ -24,8 +24,10 @@ from orchestrator.errors import Failed, PystackError
 from orchestrator.model.container import Mount
 from orchestrator.model.ids import new_id
 from orchestrator.model.observed import Container
+from orchestrator.runtime.confine import labels_of
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import alive
+from orchestrator.runtime.selinux import read_contexts
 from orchestrator.volumes.mounts import mount_overlay, unmount
 
 _UNDO_S = 30.0
@@ -96,7 +98,8 @@ class ContainerRoots:
         lowers = self._images.lowers(self._images.get(container.image_id))
         files = self._launcher.files(container.id)
         try:
-            await to_thread.run_sync(view.mount_root, lowers, files)
+            label = labels_of(container, read_contexts()).mount
+            await to_thread.run_sync(view.mount_root, lowers, files, label)
             if with_mounts:
                 await self._fill(view, container, bundle)
             yield view.root
@@ -131,10 +134,10 @@ class _View:
         self.place = place
         self.root = place / "root"
 
-    def mount_root(self, lowers: list[Path], files: Path) -> None:
+    def mount_root(self, lowers: list[Path], files: Path, label: str) -> None:
         for directory in (files / "upper", files / "work", self.root):
             directory.mkdir(parents=True, exist_ok=True)
-        mount_overlay(lowers, files / "upper", files / "work", self.root)
+        mount_overlay(lowers, files / "upper", files / "work", self.root, label=label)
 
     def mount_inside(self, sources: list[tuple[Mount, str]], read_only: bool) -> None:
         for wish, source in sources:

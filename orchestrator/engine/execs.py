@@ -288,6 +288,8 @@ class Execs:
             self._watch(found, pid)
             return True
         code = await read_exit_code(bundle.exit_dir, found.container_id, 5.0 if monitored else 0.0)
+        if code is None and not pid:
+            return False  # it had not begun
         await self._over(found, _KILLED if code is None else code)
         return True
 
