@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.image.names import DEFAULT_TAG, split
 from orchestrator.cli.image.registry import auth_headers
+from orchestrator.cli.image.streams import as_one
 from orchestrator.cli.progress import TICK_S, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
@@ -43,20 +44,10 @@ def pull_lines(
 def pull_stream(
     session: Session, reference: str, platform: str = "", tick_s: float | None = None
 ) -> Callable[[], Iterator[Any]]:
-    """The progress of one pull among others, begun when it is called: all of its layers are one
-    subject's."""
-
-    def pull() -> Iterator[Any]:
-        subject = f"image {reference}"
-        yield {"progress": {"subject": subject, "step": "Pulling"}}
-        for line in pull_lines(session, reference, platform, tick_s):
-            if line is None or "error" in line:
-                yield line
-            elif "progressDetail" in line:
-                yield {"progress": _of_layer(subject, line)}
-        yield {"progress": {"subject": subject, "step": "Pulled", "done": True}}
-
-    return pull
+    """The progress of one pull among others, begun when it is called."""
+    return as_one(
+        reference, "Pulling", "Pulled", lambda: pull_lines(session, reference, platform, tick_s)
+    )
 
 
 def pull_image(
@@ -67,17 +58,6 @@ def pull_image(
     shown = silent() if quiet else board(terminal, f"pull {reference}")
     said = _nothing if quiet else session.note
     watch(pull_lines(session, reference, platform, TICK_S), shown, said)
-
-
-def _of_layer(subject: str, line: Mapping[str, Any]) -> dict[str, Any]:
-    detail = line["progressDetail"]
-    return {
-        "subject": subject,
-        "step": "Pulling",
-        "detail": line.get("id", ""),
-        "current": detail.get("current", 0),
-        "total": detail.get("total", 0),
-    }
 
 
 def _nothing(_line: str) -> None:
