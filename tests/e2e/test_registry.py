@@ -9,7 +9,9 @@ import json
 import os
 import stat
 import subprocess
+import tarfile
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.support.engine import EngineUnderTest, Result
-from tests.support.oci import OciImage
+from tests.support.oci import OciImage, add_file, write_image
 from tests.support.registry import Registry
 
 Pystack = Callable[..., Result]
@@ -179,6 +181,34 @@ def test_an_image_that_was_built_is_pushed_and_comes_back(
     assert json.loads(other.stdout)["Digest"] == digest
     missing = engine.run("push", f"{hub.host}/e2e/nothing:1")
     assert (missing.exit_code, "no image of that name here" in missing.stderr) == (1, True)
+
+
+def test_an_engine_killed_in_the_middle_of_a_pull_is_no_matter(
+    engine: EngineUnderTest, hub: Registry, tmp_path: Path
+) -> None:
+    layers = []
+    for number in range(3):
+        layers.append(tmp_path / f"{number}.tar")
+        with tarfile.open(layers[-1], "w") as tar:
+            add_file(tar, f"file{number}", os.urandom(12 << 20))
+    name = hub.push(write_image(tmp_path / "large", layers), "e2e/large", "1")
+    partial = engine.directory / "data/content/partial"
+    puller = subprocess.Popen(
+        engine.argv("pull", name), env=engine.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 30
+    while not list(partial.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    engine.kill9()
+    said, _ = puller.communicate(timeout=30)
+    assert (puller.returncode, b"Traceback" in said) == (1, False)
+
+    engine.start()
+    assert engine.cli("images", "-q").stdout == ""
+    assert engine.cli("pull", name).stdout.splitlines()[-1] == name
+    assert list(partial.iterdir()) == []
+    assert engine.cli("image", "verify", name).exit_code == 0
 
 
 def test_a_login_opens_a_registry_until_the_logout(
