@@ -202,7 +202,7 @@ async def open_networks(
         networks = Networks(
             database,
             NetworkDriver(),
-            Firewall(nftables, Forwarding(settings.run_dir / "forwarding")),
+            Firewall(nftables, Forwarding(settings.run_dir / "router")),
             Names(nftables, Upstream(), tasks),
             Relays(tasks),
             settings,

@@ -80,8 +80,11 @@ class Firewall:
                 await to_thread.run_sync(self._change, ruleset.publish_text(changes))
 
     async def leave(self) -> None:
-        """Nothing, once our table is gone; where the owner's chain has rules, all but that is."""
-        await to_thread.run_sync(self._leave)
+        """Nothing, once our table is gone, and what we switched on is off; where the owner's chain
+        has rules, or forwarding must stay on for others, only what is needed for that is left."""
+        async with self._turn:
+            self._networks, self._published = {}, {}
+            await to_thread.run_sync(self._leave)
 
     async def obstacles(self) -> list[str]:
         """Chains of others that drop forwarded packets, as "ip filter FORWARD": what they do not
@@ -113,6 +116,9 @@ class Firewall:
             self._replace()
 
     def _leave(self) -> None:
+        if not self._forwarding.switch_back():
+            self._replace()
+            return
         with suppress(NftablesError):
             owners = self._nftables.run(f"list chain {ruleset.TABLE} user")
             text = f"delete table {ruleset.TABLE}\n"
@@ -124,7 +130,9 @@ class Firewall:
         self._forwarding.switch_on(4)
         if self._has_ipv6():
             self._forwarding.switch_on(6)
-        content = Content(self._networks.values(), self._published, self._forwarding.apart())
+        bridges = {n.bridge for n in self._networks.values() if n.driver == "bridge"}
+        apart = [name for name in self._forwarding.apart() if name not in bridges]
+        content = Content(self._networks.values(), self._published, apart)
         stale: list[str] = []
         with suppress(NftablesError):
             stale = ruleset.chains_of_ports(self._nftables.run(f"list table {ruleset.TABLE}"))

@@ -23,7 +23,7 @@ _SWITCH = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 
 
 class Forwarding:
-    """The two switches; `memory` is a file that lasts as long as they do: until the boot."""
+    """The two switches; `memory` is a directory that lasts as long as they do: until the boot."""
 
     def __init__(self, memory: Path, sysctls: Path = Path("/proc/sys/net")) -> None:
         self._memory = memory
@@ -35,9 +35,7 @@ class Forwarding:
         # Written only where it differs: /proc/sys may be read-only with the right value in it.
         if switch.read_text().strip() != "0":
             return
-        # Our own bridges may be there already, and are what is to be routed.
-        names = [name for _, name in socket.if_nameindex()]
-        self._remember([n for n in names if n != "lo" and not n.startswith(_OURS)])
+        self._remember(family, _interfaces())
         if family == 6:
             self._keep_listening_to_routers()
         try:
@@ -50,19 +48,37 @@ class Forwarding:
                 hint="set it from outside, or run pystack where /proc/sys can be written",
             ) from error
 
+    def switch_back(self) -> bool:
+        """Whether nothing is forwarded on our account any more: what we switched on is off again.
+        Where interfaces came since, of somebody who may have found it on, it stays on (blocking).
+        """
+        known = set(self.apart())
+        if known and not known.issuperset(_interfaces()):
+            return False
+        for family, switch in _SWITCH.items():
+            if self._file(family).exists():
+                with suppress(OSError):
+                    (self._sysctls / switch).write_text("0\n")
+                self._file(family).unlink()
+        return True
+
     def apart(self) -> list[str]:
         """The interfaces that the host had when we made a router of it; none where it was one."""
-        with suppress(OSError):
-            return sorted(self._memory.read_text().split())
-        return []
+        found: set[str] = set()
+        for family in _SWITCH:
+            with suppress(OSError):
+                found.update(self._file(family).read_text().split())
+        return sorted(found)
 
-    def _remember(self, names: list[str]) -> None:
-        known = {*self.apart(), *names}
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
+    def _file(self, family: int) -> Path:
+        return self._memory / f"ipv{family}"
+
+    def _remember(self, family: int, names: set[str]) -> None:
+        self._memory.mkdir(parents=True, exist_ok=True)
         # Whole or not at all: an engine may be killed in between.
-        fresh = self._memory.with_suffix(".new")
-        fresh.write_text("\n".join(sorted(known)) + "\n")
-        fresh.rename(self._memory)
+        fresh = self._memory / "new"
+        fresh.write_text("\n".join(sorted(names)) + "\n")
+        fresh.rename(self._file(family))
 
     def _keep_listening_to_routers(self) -> None:
         """A router ignores router advertisements, and the host would lose its own way out, unless
@@ -72,3 +88,9 @@ class Forwarding:
                 with suppress(OSError):
                     if setting.read_text().strip() == "1":
                         setting.write_text("2\n")
+
+
+def _interfaces() -> set[str]:
+    """The host's interfaces, without those that are there to be routed: our own bridges."""
+    names = {name for _, name in socket.if_nameindex()}
+    return {n for n in names if n != "lo" and not n.startswith(_OURS)}

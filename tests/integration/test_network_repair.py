@@ -182,6 +182,9 @@ async def test_a_host_that_was_no_router_is_one_for_containers_only(
                 assert greeted(outside.connect("198.51.100.1", 8080), server) == "198.51.100.2"
             await w.networks.restore([w.now(c) for c in w.database.containers])
             assert refused(outside, "203.0.113.2", 90), "the next engine remembers"
+            await w.networks.leave()
+            assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == "0\n"
+            await w.networks.restore([])
 
 
 async def test_a_host_that_was_a_router_before_stays_one(tmp_path: Path, second_lan: Netns) -> None:

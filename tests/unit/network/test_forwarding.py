@@ -54,3 +54,29 @@ def test_a_host_that_listens_to_routers_goes_on_listening(
     Forwarding(tmp_path / "memory", sysctls).switch_on(6)
     assert (sysctls / "ipv6/conf/all/forwarding").read_text() == "1\n"
     assert (sysctls / "ipv6/conf/eth0/accept_ra").read_text().strip() == after
+
+
+@pytest.mark.parametrize(
+    ("later", "off"), [([], True), (["ps-1", "psv0"], True), (["docker0"], False)]
+)
+def test_what_was_switched_on_is_switched_off_unless_somebody_came_to_use_it(
+    tmp_path: Path,
+    sysctls: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    later: list[str],
+    off: bool,
+) -> None:
+    names = ["lo", "eth0"]
+    monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate(names)))
+    forwarding = Forwarding(tmp_path / "memory", sysctls)
+    forwarding.switch_on(4)
+    names += later
+    assert forwarding.switch_back() is off
+    assert (sysctls / "ipv4/ip_forward").read_text() == ("0\n" if off else "1\n")
+    assert forwarding.apart() == ([] if off else ["eth0"])
+
+
+def test_what_was_on_before_us_stays_on(tmp_path: Path, sysctls: Path) -> None:
+    (sysctls / "ipv4/ip_forward").write_text("1\n")
+    assert Forwarding(tmp_path / "memory", sysctls).switch_back()
+    assert (sysctls / "ipv4/ip_forward").read_text() == "1\n"
