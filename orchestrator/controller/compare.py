@@ -58,7 +58,7 @@ class Difference:
 
 def difference(container: Container, spec: ContainerSpec, image_id: str) -> Difference:
     """What must change for the container to be `spec` from the image `image_id` ("": any)."""
-    changes = spec_changes(container.spec, spec)
+    changes = [] if container.spec == spec else spec_changes(container.spec, spec)
     swapped = _swapped(container.spec.files, spec.files)
     live = all(
         c.field.partition(".")[0] in _LIVE or c.field in _LIVE_LIMITS or c.field in swapped

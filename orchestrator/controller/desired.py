@@ -20,6 +20,29 @@ def container_name(stack: Stack, service: Service, number: int) -> str:
     return f"{stack.name}-{service.name}-{number}"
 
 
+class Specs:
+    """The specifications of a stack's containers, each made once.
+
+    A loop looks at its stack after every change of the world, and the stack itself stays the same.
+    """
+
+    def __init__(self) -> None:
+        self._stack: Stack | None = None
+        self._known: dict[tuple[int, int], tuple[Service, ContainerSpec]] = {}
+
+    def of(self, stack: Stack, service: Service, number: int) -> ContainerSpec:
+        """As `container_spec`."""
+        if stack is not self._stack:
+            self._stack = stack
+            self._known.clear()
+        key = (id(service), number)
+        known = self._known.get(key)
+        if known is None:
+            # The service is kept with it: its id is nobody else's as long as it lives.
+            known = self._known[key] = (service, container_spec(stack, service, number))
+        return known[1]
+
+
 def container_spec(stack: Stack, service: Service, number: int) -> ContainerSpec:
     """The full specification of the service's container with that number."""
     spec = service.container

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.controller.desired import Specs
+from orchestrator.controller.draft import Draft, Target
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.ordering import needed, ordered
 from orchestrator.controller.plan import (
@@ -22,7 +24,7 @@ from orchestrator.controller.plan import (
     RemoveVolume,
     StopContainer,
 )
-from orchestrator.controller.service import Draft, Target, plan_service
+from orchestrator.controller.service import plan_service
 from orchestrator.model.observed import Container, Network
 from orchestrator.model.stack import Service, Stack, StackNetwork
 from orchestrator.state import labels
@@ -31,22 +33,25 @@ from orchestrator.state.stacks import Desired
 __all__ = ["Desired", "diff"]
 
 
-def diff(desired: Desired, observed: Observed) -> Plan:
-    """What must be done so that `observed` becomes `desired`; empty where nothing differs."""
+def diff(desired: Desired, observed: Observed, specs: Specs | None = None) -> Plan:
+    """What must be done so that `observed` becomes `desired`; empty where nothing differs.
+
+    Whoever asks again and again about one stack keeps its `specs`.
+    """
     match desired.wish:
         case "removed":
             return _removal(desired, observed)
         case "stopped":
             return _stopping(desired, observed)
         case _:
-            return _running(desired, observed)
+            return _running(desired, observed, specs or Specs())
 
 
 # -- up ------------------------------------------------------------------------------------
 
 
-def _running(desired: Desired, observed: Observed) -> Plan:
-    draft = Draft(desired=desired, observed=observed)
+def _running(desired: Desired, observed: Observed, specs: Specs) -> Plan:
+    draft = Draft(desired=desired, observed=observed, specs=specs)
     chosen = ordered(desired.stack, desired.only, no_deps=desired.no_deps)
     targets = [_target(desired, service) for service in chosen]
     for target in targets:

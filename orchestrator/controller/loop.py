@@ -17,6 +17,7 @@ import structlog
 
 from orchestrator.aio.broadcast import Broadcast
 from orchestrator.aio.changes import Changes
+from orchestrator.controller.desired import Specs
 from orchestrator.controller.diff import diff
 from orchestrator.controller.execute import Executor, Outcome
 from orchestrator.controller.gates import GateState, gate_state
@@ -82,6 +83,7 @@ class StackLoop:
         self._executor = executor
         self._changes = changes
         self._notes = notes
+        self._specs = Specs()
         self._desired: Desired | None = None
         self._generation = 0
         self._converged = False
@@ -104,7 +106,7 @@ class StackLoop:
 
     def plan(self, desired: Desired) -> Plan:
         """What would be done for this wish now."""
-        return diff(desired, self._observed(desired))
+        return diff(desired, self._observed(desired), self._specs)
 
     def _plan_or_none(self, desired: Desired) -> Plan | None:
         return self.plan(desired) or None
@@ -231,7 +233,7 @@ class StackLoop:
 
         def differs() -> bool | None:
             observed = self._observed(desired)
-            if diff(desired, observed).lines() != plan.lines():
+            if diff(desired, observed, self._specs).lines() != plan.lines():
                 return True
             for action in plan.actions:
                 states = [gate_state(g, observed, desired) for g in action.gates]

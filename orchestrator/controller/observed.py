@@ -23,16 +23,21 @@ class Observed:
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     now: float = 0.0
+    _by_service: dict[str, list[Container]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_service: dict[str, list[Container]] = {}
+        for container in self.containers.values():
+            own = container.spec.labels
+            if own.get(labels.ONEOFF) != "True":
+                by_service.setdefault(own.get(labels.SERVICE, ""), []).append(container)
+        for found in by_service.values():
+            found.sort(key=number_of)
+        object.__setattr__(self, "_by_service", by_service)
 
     def of_service(self, service: str) -> list[Container]:
         """The service's containers, one-off ones left out, by number."""
-        own = [
-            c
-            for c in self.containers.values()
-            if c.spec.labels.get(labels.SERVICE) == service
-            and c.spec.labels.get(labels.ONEOFF) != "True"
-        ]
-        return sorted(own, key=number_of)
+        return list(self._by_service.get(service, ()))
 
 
 def number_of(container: Container) -> int:

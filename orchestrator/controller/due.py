@@ -1,0 +1,68 @@
+"""When a container that needs no replacement is to be started, or started anew. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.controller.draft import Draft
+from orchestrator.controller.ordering import namespace_owners
+from orchestrator.model.observed import Container
+from orchestrator.model.stack import Service
+
+# A container that was killed from outside sooner than this after its start is taken to have
+# ended by itself: starting it again at once would never end.
+_KILLED_AFTER_S = 1.0
+_BY_SIGKILL = 137
+
+
+def due(container: Container, since: float) -> str | None:
+    """Why the container is to be started for a wish made at `since`, "" where nothing need be
+    said; None where it is not."""
+    state = container.state
+    match state.status:
+        case "running" | "paused" | "restarting" | "removing":
+            return None
+        case "created":
+            return ""
+        case _:
+            ended = f"it ended with exit code {state.exit_code}"
+            if state.finished_at < since:
+                return ended
+            if state.due:
+                return f"{ended} while no engine ran"
+            outside = state.exit_code == _BY_SIGKILL and not state.oom_killed
+            long_enough = state.finished_at - state.started_at >= _KILLED_AFTER_S
+            if outside and long_enough and not state.stopped_by_user:
+                return "it was killed from outside"
+            return None
+
+
+def outlived(draft: Draft, service: Service, container: Container) -> str:
+    """Why a running container is to be started anew; "" where it is not."""
+    desired, stack = draft.desired, draft.desired.stack
+    began = container.state.started_at
+    if desired.restarted.get(service.name, 0.0) > began:
+        return "asked for"
+    for name in namespace_owners(service):
+        owners = draft.observed.of_service(name)
+        anew = any(o.running and o.state.started_at > began for o in owners)
+        if anew or any(f"started {n}" in draft.done_by for n in draft.names(name)):
+            return f"{name}, whose namespace it shares, is started anew"
+    for dependency in service.depends_on:
+        needed = stack.service(dependency.service)
+        if not dependency.restart or needed is None:
+            continue
+        if desired.restarted.get(needed.name, 0.0) > began:
+            return f"{needed.name}, which it depends on, was restarted"
+        theirs = draft.observed.of_service(needed.name)
+        replaced = any(c.created_at > began for c in theirs)
+        names = draft.names(needed.name)
+        if replaced or any(f"container {n}" in draft.done_by for n in names):
+            return f"{needed.name}, which it depends on, was replaced"
+    return ""
+
+
+def owner_names(draft: Draft, service: Service, *, deps: bool = False) -> list[str]:
+    """The containers whose namespaces the service's share, and with `deps` those it follows."""
+    owners = namespace_owners(service)
+    if deps:
+        owners += [d.service for d in service.depends_on if d.restart]
+    return [name for owner in owners for name in draft.names(owner)]
