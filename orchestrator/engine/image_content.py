@@ -72,6 +72,14 @@ class ImageContent:
             sum(layer.size_bytes for layer in unused),
         )
 
+    async def forget_partial(self) -> None:
+        """Nothing, once what interrupted pulls had of their layers is gone. While somebody holds
+        content it stays: a pull may be about to go on from there."""
+        if not self._holds:
+            trash = self._store.retire_partial()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._discard, trash)
+
     def _needed(self, layers: list[LayerRecord]) -> tuple[list[LayerRecord], set[str]]:
         """The layers that nobody needs, and the digests of the blobs that somebody does."""
         images = list(self._database.images)

@@ -216,6 +216,7 @@ class Images:
             removal = image_removal.Removal((*image.tags, *image.digests), image=True)
             self._apply(image, removal)
             gone.append((image, removal))
+        await self._content.forget_partial()
         return _removed(gone, await self._content.collect())
 
     async def release(self, image_id: str) -> None:

@@ -139,13 +139,15 @@ class ContentStore:
         digest may touch it."""
         return self._partial / "-".join(split_digest(digest))
 
-    def forget_partial(self, older_than_s: float) -> None:
-        """Nothing, once no beginning of a blob is left that nobody has added to for that long.
-        Blocking."""
+    def retire_partial(self, older_than_s: float = 0.0) -> list[Path]:
+        """What is left to `discard` of the beginnings of blobs that nobody has added to for that
+        long: they are gone from now on. Quick, as `retire_layer`."""
+        trash = []
         for path in self._partial.iterdir():
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime >= older_than_s:
-                    path.unlink()
+                    trash.append(path.rename(self.scratch()))
+        return trash
 
     # -- layers
 
@@ -259,9 +261,8 @@ class ContentStore:
 
     def recover(self) -> None:
         """Nothing, once what a killed engine left half done is gone. Blocking."""
-        for path in self._tmp.iterdir():
+        for path in [*self._tmp.iterdir(), *self.retire_partial(_PARTIAL_KEPT_S)]:
             self.discard(path)
-        self.forget_partial(_PARTIAL_KEPT_S)
         for record in self._records.iterdir():
             if not self.layer_dir("sha256:" + record.name).is_dir():
                 record.unlink(missing_ok=True)

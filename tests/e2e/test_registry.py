@@ -206,9 +206,13 @@ def test_an_engine_killed_in_the_middle_of_a_pull_is_no_matter(
 
     engine.start()
     assert engine.cli("images", "-q").stdout == ""
+    assert list(partial.iterdir()), "what had come is kept for the next pull"
     assert engine.cli("pull", name).stdout.splitlines()[-1] == name
     assert list(partial.iterdir()) == []
     assert engine.cli("image", "verify", name).exit_code == 0
+    (partial / ("sha256-" + "0" * 64)).write_bytes(b"of no use")
+    engine.cli("image", "prune", "--force")
+    assert list(partial.iterdir()) == []
 
 
 def test_a_login_opens_a_registry_until_the_logout(
