@@ -32,6 +32,7 @@ from orchestrator.api.docker.stats import StatsHandlers
 from orchestrator.api.docker.system import SystemHandlers
 from orchestrator.api.docker.volumes import VolumeHandlers
 from orchestrator.api.image_verify import ImageVerifyHandlers
+from orchestrator.api.local_file import LocalFileHandlers
 from orchestrator.api.parts import Parts
 from orchestrator.api.stacks.logs import StackLogHandlers
 from orchestrator.api.stacks.views import StackViewHandlers
@@ -81,6 +82,7 @@ def application(parts: Parts) -> web.Application:
         ImageHandlers(parts),
         DiskUsageHandlers(parts),
         ImageVerifyHandlers(parts),
+        LocalFileHandlers(),
         NetworkHandlers(parts),
         ConnectionHandlers(parts),
         VolumeHandlers(parts),

@@ -65,6 +65,9 @@ class ImageVerifier:
                 report(Progress(subject=subject, step=step, done=True))
             if not names:
                 found += await self._cached(seen)
+        if found:
+            # A forgotten step's layer must be gone, or the next build would find it.
+            await self._images.collect()
         return len(chosen), found
 
     async def _cached(self, seen: set[str]) -> list[Damage]:

@@ -191,6 +191,29 @@ def test_load_reads_stdin_whatever_it_is_packed_with(
         assert done.stdout == f"Loaded image ID: {busybox}\n", pack
 
 
+def test_the_engine_reads_a_file_itself_only_if_it_is_the_one_meant(
+    pystack: Pystack, engine: EngineUnderTest, busybox: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.tar"
+    pystack("save", "-o", str(archive), "busybox")
+    info = archive.stat()
+    meant = f"file={archive}&device={info.st_dev}&inode={info.st_ino}"
+    other = f"file={archive}&device={info.st_dev}&inode={info.st_ino + 1}"
+    for query, seen in {meant: True, other: False, "file=/absent": False}.items():
+        assert engine.request("GET", f"/pystack/v1/local-file?{query}") == (200, {"seen": seen})
+    assert engine.request("POST", f"/images/load?{meant}")[0] == 200
+    status, body = engine.request("POST", f"/images/load?{other}")
+    assert (status, body["code"]) == (404, "no-such-file")
+    # What is no regular file is sent.
+    pystack("rmi", "busybox")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: pipe.write_bytes(archive.read_bytes()))
+        assert pystack("load", "-i", str(pipe)).stdout == "Loaded image: busybox:latest\n"
+        writing.result(timeout=30)
+
+
 def test_a_file_tree_becomes_an_image(
     pystack: Pystack, engine: EngineUnderTest, tmp_path: Path
 ) -> None:

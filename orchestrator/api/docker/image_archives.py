@@ -11,10 +11,12 @@ from aiohttp import web
 
 from orchestrator.api.docker.messages import messages
 from orchestrator.api.docker.requests import flag
+from orchestrator.api.local_file import local_file
 from orchestrator.api.parts import Parts
 from orchestrator.engine.image_source import fetched
 from orchestrator.errors import InvalidInput, PystackError
 from orchestrator.images.archive_writer import ArchiveFormat, Saved
+from orchestrator.images.layers import read_pieces
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.image import Image
 from orchestrator.wire.images import familiar
@@ -73,8 +75,10 @@ class ImageArchiveHandlers:
         return response
 
     async def load(self, request: web.Request) -> web.StreamResponse:
+        source = local_file(request) or _body(request)
+
         async def load(report: Report) -> Iterable[dict[str, Any]]:
-            images = await self._images.load_archive(_body(request), report)
+            images = await self._images.load_archive(source, report)
             return [{"stream": f"{line}\n"} for image in images for line in _loaded(image)]
 
         return await messages(request, load, _untold if flag(request, "quiet") else layer_line)
@@ -86,10 +90,14 @@ class ImageArchiveHandlers:
         if tag := query.get("tag"):
             name += f":{tag}"
         source = query["fromSrc"]
+        if path := local_file(request):
+            stream: AsyncIterator[bytes] = read_pieces(path)
+        else:
+            stream = _body(request) if source == "-" else fetched(source)
 
         async def work(_report: Report) -> Iterable[dict[str, Any]]:
             image = await self._archives.import_tar(
-                _body(request) if source == "-" else fetched(source),
+                stream,
                 name,
                 changes=query.getall("changes", []),
                 message=query.get("message") or f"Imported from {source}",

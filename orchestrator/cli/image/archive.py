@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ from orchestrator.cli.options import UsageError
 from orchestrator.cli.progress import TICK_S, Board, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
-from orchestrator.errors import Failed, InvalidInput
+from orchestrator.errors import Failed, InvalidInput, NotFound
 
 _PIECE_BYTES = 1 << 20
 
@@ -92,15 +93,8 @@ def _load_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load(session: Session, args: argparse.Namespace) -> int:
-    with closing(_open(args.input or "-")) as archive:
-        stream = session.engine.lines(
-            "POST",
-            "/images/load",
-            content=_pieces(archive),
-            query={"quiet": args.quiet},
-            tick_s=TICK_S,
-        )
-        _show(session, stream, _board(session, "load", quiet=args.quiet))
+    shown = _board(session, "load", quiet=args.quiet)
+    _send(session, "/images/load", {"quiet": args.quiet}, args.input or "-", shown)
     return 0
 
 
@@ -129,12 +123,44 @@ def _import(session: Session, args: argparse.Namespace) -> int:
         stream = session.engine.lines("POST", "/images/create", query=query, tick_s=TICK_S)
         _show(session, stream, shown)
         return 0
-    with closing(_open(args.file)) as archive:
+    _send(session, "/images/create", query, args.file, shown)
+    return 0
+
+
+def _send(
+    session: Session, path: str, query: Mapping[str, object], name: str, shown: Board
+) -> None:
+    """Has the engine read the file itself where it can; else its content is sent."""
+    with closing(_open(name)) as archive:
+        local = _local(session, name)
         stream = session.engine.lines(
-            "POST", "/images/create", content=_pieces(archive), query=query, tick_s=TICK_S
+            "POST",
+            path,
+            content=b"" if local else _pieces(archive),
+            query={**query, **local},
+            tick_s=TICK_S,
         )
         _show(session, stream, shown)
-    return 0
+
+
+def _local(session: Session, name: str) -> dict[str, object]:
+    """What tells the engine which file of this machine is meant; nothing where it sees none."""
+    if name == "-":
+        return {}
+    path = Path(name).resolve()
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        return {}
+    query: dict[str, object] = {
+        "file": str(path),
+        "device": info.st_dev,
+        "inode": info.st_ino,
+    }
+    try:
+        seen = session.engine.get("/pystack/v1/local-file", **query)
+    except NotFound:
+        return {}
+    return query if seen and seen.get("seen") else {}
 
 
 def _show(session: Session, stream: Iterable[Any], shown: Board) -> None:
