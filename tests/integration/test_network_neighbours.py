@@ -9,14 +9,18 @@ import pytest
 from anyio import to_thread
 
 from orchestrator.model.container import PortBinding
-from tests.support.docker import Docker, available, docker
+from tests.support import docker as dockers
+from tests.support import podman as podmans
+from tests.support.docker import Docker, docker
 from tests.support.netns import Netns, command, outside_machine
 from tests.support.networks import World, answer, greeted, published, refused, replies, world
+from tests.support.podman import Podman, podman
 from tests.support.waiting import wait_until
 
 WEB = PortBinding(container_port=80, host_port=8080)
 SWITCH = Path("/proc/sys/net/ipv4/ip_forward")
-needs_docker = pytest.mark.skipif(not available(), reason="docker.io is not installed")
+needs_docker = pytest.mark.skipif(not dockers.available(), reason="docker.io is not installed")
+needs_podman = pytest.mark.skipif(not podmans.available(), reason="podman is not installed")
 
 
 @pytest.fixture
@@ -29,11 +33,11 @@ def no_router() -> Iterator[None]:
 
 
 def theirs_answers(address: str, machine: Netns | None) -> None:
-    """Docker's container answers; between two clients it is away for a moment."""
+    """Their container answers; between two clients it is away for a moment."""
     wait_until(lambda: answer(address, 9090, machine).strip() == "theirs", f"{address}, {machine}")
 
 
-async def both_work(w: World, neighbour: Docker) -> None:
+async def both_work(w: World, neighbour: Docker | Podman) -> None:
     """Both publish ports, at the host and to the outside, and both reach the outside."""
     await w.networks.create("app")
     _, web = await w.container("web", "app", spec=published(WEB))
@@ -74,6 +78,18 @@ async def test_docker_that_was_first_drops_our_packets_which_is_said_with_the_re
                 command(*rule.split())
             assert list(await w.networks.obstacles()) == []
             await both_work(w, neighbour)
+
+
+@needs_podman
+@pytest.mark.parametrize("first", ["we", "they"])
+@pytest.mark.usefixtures("no_router")
+async def test_podman_works_beside_us_whoever_was_first(tmp_path: Path, first: str) -> None:
+    with podman() as neighbour:
+        if first == "they":
+            await to_thread.run_sync(neighbour.serve, "warm", 9091)
+        async with world(tmp_path) as w:
+            await both_work(w, neighbour)
+            assert list(await w.networks.obstacles()) == []
 
 
 FIREWALLS = {
