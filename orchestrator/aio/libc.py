@@ -9,6 +9,8 @@ import ctypes
 import os
 from functools import cache
 
+from orchestrator.aio.points import reach
+
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
@@ -86,6 +88,7 @@ def _checked(result: int, *paths: str) -> int:
 
 def mount(source: str, target: str, fs_type: str = "", flags: int = 0, data: str = "") -> None:
     """Mount `source` at `target`. Raises: OSError.  Source: mount(2)."""
+    reach("mount", target)
     result = _libc().mount(
         os.fsencode(source or "none"),
         os.fsencode(target),
@@ -98,6 +101,7 @@ def mount(source: str, target: str, fs_type: str = "", flags: int = 0, data: str
 
 def umount(target: str, flags: int = 0) -> None:
     """Unmount what is at `target`. Raises: OSError.  Source: umount2(2)."""
+    reach("unmount", target)
     _checked(_libc().umount2(os.fsencode(target), flags), target)
 
 
@@ -143,6 +147,7 @@ def clone_tree(path: str) -> int:
 
 def attach_tree(tree: int, target: str) -> None:
     """Mount what `clone_tree` gave at `target`. Raises: OSError.  Source: move_mount(2)."""
+    reach("mount", target)
     result = _libc().syscall(
         ctypes.c_long(_SYS_MOVE_MOUNT),
         ctypes.c_int(tree),

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from orchestrator.aio.points import reach
+
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 
 _NESTED = 0x8000
@@ -89,6 +91,7 @@ class Netlink:
             packets.append(
                 _HEADER.pack(size, request.kind, flags, self._sequence, 0) + request.body
             )
+        reach("netlink")
         self._socket.send(b"".join(packets))
         results: dict[int, NetlinkError | None] = {}
         while len(results) < len(requests):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from orchestrator.aio.points import reach
 from orchestrator.errors import Failed, Unavailable
 
 _LIBRARY = "libnftables.so.1"
@@ -103,6 +104,7 @@ def _context(library: ctypes.CDLL) -> Generator[int]:
 
 
 def _run(library: ctypes.CDLL, context: int, text: str) -> str:
+    reach("nftables")
     failed = library.nft_run_cmd_from_buffer(context, text.encode())
     # Reading a buffer also empties it, so both are read whatever happened.
     output = (library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace")

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from orchestrator.aio.points import reach
 from orchestrator.errors import InvalidInput
 
 
@@ -83,6 +84,7 @@ class Records(Generic[T]):
                 about=value.id,
                 hint="give text where text is expected, and numbers where numbers are",
             ) from error
+        reach("record", self._table)
         self._connection.execute(
             f"INSERT INTO {self._table} VALUES (?, ?)"
             " ON CONFLICT (id) DO UPDATE SET value = excluded.value",
@@ -96,6 +98,7 @@ class Records(Generic[T]):
 
     def delete(self, identifier: str) -> None:
         """Nothing; a record that is not there is no error."""
+        reach("unrecord", self._table)
         self._connection.execute(f"DELETE FROM {self._table} WHERE id = ?", (identifier,))
         if (old := self._by_id.pop(identifier, None)) is not None:
             self._by_name.pop(self._name_of(old), None)

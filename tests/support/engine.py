@@ -79,12 +79,14 @@ class EngineUnderTest:
             credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return int(struct.unpack("3i", credentials)[0])
 
-    def start(self, env: Mapping[str, str] | None = None) -> None:
-        """Starts an engine and returns when it answers."""
+    def start(
+        self, env: Mapping[str, str] | None = None, module: str = "orchestrator.daemon"
+    ) -> None:
+        """Starts an engine (`module` runs it) and returns when it answers."""
         self.directory.joinpath("run").mkdir(parents=True, exist_ok=True)
         with (self.directory / "engine.out").open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.daemon"],
+                [sys.executable, "-m", module],
                 cwd="/",
                 env=self.env | dict(env or {}),
                 stdin=subprocess.DEVNULL,
