@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.network.netlink import parse_attributes
-from orchestrator.network.rtnetlink import IFF_UP, IFLA_IFNAME
+from orchestrator.network.rtnetlink import IFF_UP, IFLA_IFNAME, LINK
 
 _NETFILTER = 12
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
@@ -25,6 +25,7 @@ _NFTABLES = 10 << 8
 _NEW_RULE, _DELETE_RULE, _NEW_GENERATION = _NFTABLES | 6, _NFTABLES | 8, _NFTABLES | 15
 _TABLE_NAME, _RULE_CHAIN, _GENERATION_PROCESS = 1, 2, 2
 _NEWLINK, _DELLINK, _DELADDR = 16, 17, 21
+_EVERYTHING = 0xFFFFFFFF
 _OURS, _OWNERS_CHAIN = b"pystack\0", b"user\0"
 
 
@@ -71,7 +72,10 @@ async def link_losses() -> AsyncIterator[set[str]]:
 
 def _lost(kind: int, body: bytes) -> str:
     """The interface that a message tells a loss of; "" for other messages."""
-    if kind == _DELLINK or (kind == _NEWLINK and not body[8] & IFF_UP):
+    _, _, _, flags, changed = LINK.unpack_from(body) if kind == _NEWLINK else (0, 0, 0, IFF_UP, 0)
+    # One that has just been made is down too, and says that everything of it has changed.
+    went_down = not flags & IFF_UP and changed & IFF_UP and changed != _EVERYTHING
+    if kind == _DELLINK or went_down:
         return parse_attributes(body, 16).get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
     if kind == _DELADDR:
         try:

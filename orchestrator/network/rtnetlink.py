@@ -28,7 +28,7 @@ IFLA_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE = 8, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS, IFA_F_NODAD = 1, 2, 4, 8, 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 
-_LINK = struct.Struct("=BxHiII")
+LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _FAMILY_LENGTH = {4: socket.AF_INET, 16: socket.AF_INET6}
@@ -37,7 +37,7 @@ _FAMILY_LENGTH = {4: socket.AF_INET, 16: socket.AF_INET6}
 def link(*attributes: bytes, index: int = 0, family: int = 0, up: bool = False) -> bytes:
     """The body of a link message; `up` also brings the link up."""
     flags = IFF_UP if up else 0
-    return _LINK.pack(family, 0, index, flags, flags) + b"".join(attributes)
+    return LINK.pack(family, 0, index, flags, flags) + b"".join(attributes)
 
 
 def new_bridge(name: str, mac: str, mtu: int) -> Request:
@@ -243,8 +243,8 @@ def list_links(netlink: Netlink) -> list[Link]:
     """Every interface of the namespace."""
     found = []
     for body in netlink.dump(GETLINK, link()):
-        _, _, index, flags, _ = _LINK.unpack_from(body)
-        values = parse_attributes(body, _LINK.size)
+        _, _, index, flags, _ = LINK.unpack_from(body)
+        values = parse_attributes(body, LINK.size)
         info = parse_attributes(values.get(IFLA_LINKINFO, b""), 0)
         found.append(
             Link(
