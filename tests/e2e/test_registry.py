@@ -7,6 +7,8 @@ import base64
 import hashlib
 import json
 import os
+import pty
+import select
 import stat
 import subprocess
 import tarfile
@@ -250,6 +252,41 @@ def test_a_login_opens_a_registry_until_the_logout(
     assert config(tmp_path) == kept
     assert engine.cli("logout", host, env=env).stdout == f"Not logged in to {host}\n"
     assert engine.run("pull", name, env=env).exit_code == 1
+
+
+def test_a_login_asks_on_a_terminal_and_does_not_show_the_password(
+    engine: EngineUnderTest, auth_registry: Registry, tmp_path: Path
+) -> None:
+    terminal, other_end = pty.openpty()
+    # The terminal that the leader of a session opens first is its own, which getpass asks on.
+    script = f'exec "$@" <{os.ttyname(other_end)} >{os.ttyname(other_end)} 2>&1'
+    child = subprocess.Popen(
+        ["sh", "-c", script, "sh", *engine.argv("login", auth_registry.host)],
+        env=engine.env | home(tmp_path),
+        start_new_session=True,
+    )
+    seen = b""
+
+    def until(text: bytes) -> None:
+        nonlocal seen
+        while text not in seen:
+            ready, _, _ = select.select([terminal], [], [], 30)
+            assert ready, seen
+            seen += os.read(terminal, 4096)
+
+    try:
+        until(b"Username: ")
+        os.write(terminal, b"alice\n")
+        until(b"Password: ")
+        os.write(terminal, b"secret\n")
+        until(b"Login Succeeded")
+    finally:
+        child.wait(timeout=30)
+        os.close(other_end)
+        os.close(terminal)
+    assert child.returncode == 0
+    assert b"secret" not in seen
+    assert list(config(tmp_path)["auths"]) == [auth_registry.host]
 
 
 HELPER = """#!/bin/sh
