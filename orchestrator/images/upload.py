@@ -47,7 +47,7 @@ class Uploads:
         async with self._transport.request("HEAD", f"blobs/{blob.digest}") as response:
             if response.status == 200:
                 return True
-            if response.status == 404:
+            if response.status in (404, 405):
                 return False
             raise await self._refused(response)
 

@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +16,15 @@ from aiohttp import web
 
 from orchestrator.errors import Denied, Failed, Unavailable
 from orchestrator.images import retry
-from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
 from orchestrator.images.pull import pull_image
 from orchestrator.images.push import Pushed, Sources, push_image
 from orchestrator.images.reference import parse_reference
 from orchestrator.model.events import Progress
-from orchestrator.model.image import Image, ImageConfig, Layer
+from orchestrator.model.image import Image, Layer
 from orchestrator.settings import Settings
 from tests.support.isolation import Isolation
+from tests.support.madeimages import made, settings_at
 from tests.support.memoryregistry import serving
 from tests.support.oci import OciImage
 from tests.support.registry import Registry
@@ -46,29 +45,12 @@ def other_store(isolation: Isolation, tmp_path: Path) -> ContentStore:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        run_dir=tmp_path,
-        socket=tmp_path / "socket",
-        log_file=tmp_path / "log",
-        docker_config=tmp_path / "docker.json",
-    )
+    return settings_at(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_S", 0.01)
-
-
-async def made(store: ContentStore, *sizes: int) -> Image:
-    """An image of layers made here, each with one file of so many random bytes."""
-    layers = []
-    for number, size in enumerate(sizes):
-        upper = store.begin_layer()
-        (upper / f"file{number}").write_bytes(os.urandom(size))
-        (upper / f"link{number}").symlink_to(f"file{number}")
-        layers.append(await adopt_layer(store, upper, layers[-1].chain_id if layers else ""))
-    return await write_image(store, ImageConfig(architecture="amd64", command=("sh",)), layers)
 
 
 async def push(

@@ -32,6 +32,7 @@ from orchestrator.settings import Settings
 from orchestrator.wire.credentials import Credentials
 from tests.integration.test_images_tls import make_certificate, tls_registry
 from tests.support.isolation import Isolation
+from tests.support.madeimages import settings_at
 from tests.support.memoryregistry import MemoryRegistry, serving
 from tests.support.oci import OciImage
 from tests.support.registry import Registry
@@ -44,14 +45,7 @@ def store(isolation: Isolation, tmp_path: Path) -> ContentStore:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        run_dir=tmp_path,
-        socket=tmp_path / "socket",
-        log_file=tmp_path / "log",
-        docker_config=tmp_path / "docker.json",
-        certs_dir=tmp_path / "certs.d",
-    )
+    return settings_at(tmp_path)
 
 
 @pytest.fixture(autouse=True)
