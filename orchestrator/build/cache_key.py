@@ -62,7 +62,7 @@ def _fields(operation: Operation) -> dict[str, object]:
             "keep_git_dir": operation.keep_git_dir,
         }
     if isinstance(operation, DirectoryOperation):
-        return {"path": operation.path}
+        return {"path": operation.path, "owner": operation.owner}
     raise AssertionError(operation)
 
 

@@ -224,7 +224,9 @@ def _document(
 @advance.register
 def _workdir(instruction: given.Workdir, state: StageState, scope: Scope) -> Step:
     path = _absolute(state, _word(instruction, instruction.path, state.values, scope))
-    operation = DirectoryOperation(where=instruction.where, text=instruction.text, path=path)
+    operation = DirectoryOperation(
+        where=instruction.where, text=instruction.text, path=path, owner=state.config.user
+    )
     return _configured(state, working_dir=path), operation
 
 

@@ -41,7 +41,10 @@ class Executor:
         """The layer with the directory; None where it is there.  Raises: Failed."""
 
         async def work(workspace: Workspace) -> None:
-            await to_thread.run_sync(make_directory, workspace.root, operation.path)
+            owner = (0, 0)
+            if operation.owner:
+                owner = await to_thread.run_sync(_owner, workspace.root, operation.owner)
+            await to_thread.run_sync(make_directory, workspace.root, operation.path, owner)
 
         async with self._limiter:
             return await self.workspaces.change(layers, work, epoch)
@@ -116,8 +119,8 @@ class Executor:
 
 def _owner(root: Path, written: str) -> tuple[int, int]:
     user = resolve_user(root, written)
-    # Without a group, the group's number is the user's (Dockerfile reference, "COPY --chown").
-    return user.uid, user.gid if ":" in written else user.uid
+    # A number alone is both; a name has the group that /etc/passwd gives it, as with BuildKit.
+    return user.uid, user.uid if written.isdecimal() else user.gid
 
 
 def _unpacked(placement: Placement) -> Placement:

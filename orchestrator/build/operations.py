@@ -66,11 +66,12 @@ class CopyOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryOperation:
-    """A directory that must exist in the stage's root."""
+    """A directory that must exist in the stage's root; what is made of it is the owner's."""
 
     where: Where
     text: str
     path: str
+    owner: str = ""
 
 
 Operation = RunOperation | CopyOperation | DirectoryOperation

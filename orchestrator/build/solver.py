@@ -202,8 +202,7 @@ class Solver:
             if isinstance(found, Tree):
                 return await self._from_tree(stage, found, platform)
             return replace(found, platform=_platform_of(found, platform))
-        config = replace(_machine(platform), environment=(f"PATH={DEFAULT_PATH}",))
-        return Solved(state=StageState(config=config), platform=platform)
+        return Solved(state=StageState(config=_empty(platform)), platform=platform)
 
     def _platform(self, stage: Stage) -> Platform:
         if not stage.platform:
@@ -224,10 +223,9 @@ class Solver:
         )
         log = self._log(stage, 0)
         done = await self._copy((), operation, [Source(tree, ("/",))], False, log)
-        config = replace(_machine(platform), environment=(f"PATH={DEFAULT_PATH}",))
         line = History(created_by=stage.start.text, empty=done.layer is None)
         return Solved(
-            state=StageState(config=config),
+            state=StageState(config=_empty(platform)),
             layers=() if done.layer is None else (done.layer,),
             history=(line,),
             keys=(done.id,),
@@ -443,8 +441,15 @@ def _platform_of(solved: Solved, wanted: Platform) -> Platform:
     return Platform(config.os, config.architecture, config.variant or wanted.variant)
 
 
-def _machine(platform: Platform) -> ImageConfig:
-    return ImageConfig(os=platform.os, architecture=platform.architecture, variant=platform.variant)
+def _empty(platform: Platform) -> ImageConfig:
+    """What a stage from nothing begins with."""
+    return ImageConfig(
+        os=platform.os,
+        architecture=platform.architecture,
+        variant=platform.variant,
+        environment=(f"PATH={DEFAULT_PATH}",),
+        working_dir="/",
+    )
 
 
 def _failed(operation: Operation, problem: str, code: str, hint: str) -> Failed:

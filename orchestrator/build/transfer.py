@@ -26,7 +26,8 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 @dataclass(slots=True, kw_only=True)
 class Placement:
     """How files arrive: `owner` None keeps the source's (another stage) where `keep_owner`, and is
-    root's otherwise; `mode` None keeps the source's."""
+    root's otherwise; `mode` None keeps the source's. The destination, where it is new, has mode 755
+    whatever directory is copied to it, as with BuildKit."""
 
     root: Path
     owner: tuple[int, int] | None = None
@@ -34,8 +35,6 @@ class Placement:
     keep_owner: bool = False
     # Directories that were there before: what is put into them must not change their times.
     times: dict[str, tuple[int, int]] = field(default_factory=dict)
-    # The destination while it is new: a directory copied to it gives it its attributes.
-    new: str = ""
     # Directories made here: nothing in them can be in the way.
     made: set[str] = field(default_factory=set)
     # Where directories below the destination really are, by their path there.
@@ -75,12 +74,12 @@ def place_tree(directory: Path, destination: str, placement: Placement) -> None:
     place(selection, destination.rstrip("/") + "/", placement)
 
 
-def make_directory(root: Path, path: str) -> None:
-    """Nothing, once path is a directory in root, owned by root where it is new.
+def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> None:
+    """Nothing, once path is a directory in root; what is new of it is the owner's.
 
     Raises: Failed: something else is there.
     """
-    placement = Placement(root=root)
+    placement = Placement(root=root, owner=owner)
     _make_directories(placement, path)
     _restore_times(placement)
 
@@ -111,13 +110,10 @@ def _make_directories(placement: Placement, path: str) -> str:
             below.mkdir()
             below.chmod(0o755)
             os.chown(below, *(placement.owner or (0, 0)))
-            placement.new = str(below)
             placement.made.add(str(below))
         elif not below.is_dir():
             raise _in_the_way(placement, str(below), "no directory")
         at = below
-    if placement.new != str(at):
-        placement.new = ""
     return str(at)
 
 
@@ -197,9 +193,7 @@ def _put_directory(item: Item, target: str, placement: Placement) -> bool:
                 return False
         raise _in_the_way(placement, target, "a link that leads to no directory")
     created = not path.exists()
-    if target == placement.new:
-        placement.new, created = "", True
-    elif created:
+    if created:
         if parent not in placement.made:
             _remember(placement, parent)
         path.mkdir()
