@@ -20,8 +20,9 @@ from typing import Any
 import anyio
 import structlog
 
+from orchestrator.api.listeners import served
 from orchestrator.api.parts import Parts
-from orchestrator.api.server import application, served
+from orchestrator.api.server import application
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.controller.turn import started_in_order
@@ -216,7 +217,7 @@ async def _serve(
             await execs.recover()
             tasks.start_soon(networks.watch)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async with served(application(parts), settings.socket):
+                async with served(application(parts), settings):
                     controller.resume()
                     took_ms = round((time.monotonic() - began) * 1000)
                     log.info("engine ready", runtime=runtime.name, took_ms=took_ms)

@@ -44,3 +44,7 @@ class Unavailable(PystackError):
 
 class Failed(PystackError):
     """An operation was tried and did not succeed: a build step, a container start, a mount."""
+
+
+class Unsupported(PystackError):
+    """What is asked for is known and not done here, now or later: ask for something else."""

@@ -69,9 +69,19 @@ class Settings:
     build_cache_max_bytes: int = 20 << 30
     log_max_bytes: int = 16 << 20
     kept_revisions: int = 50
+    # Who besides its owner may use the socket, and with it be root: the members of this group.
+    socket_group: str = ""
+    # HOST:PORT where the API is had by TLS from clients whose certificate `tls_ca` has signed.
+    tls_listen: str = ""
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
-_PATHS = ("data_dir", "run_dir", "socket", "log_file", "docker_config", "certs_dir")
+_PATHS = (
+    "data_dir", "run_dir", "socket", "log_file", "docker_config", "certs_dir",
+    "tls_ca", "tls_cert", "tls_key",
+)  # fmt: skip
 _NUMBERS = (
     "max_parallel",
     "max_downloads",

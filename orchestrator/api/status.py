@@ -12,6 +12,7 @@ _STATUS: tuple[tuple[type[errors.PystackError], int], ...] = (
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.Unavailable, 503),
+    (errors.Unsupported, 501),
     (errors.Failed, 500),
 )
 # A command that cannot be run is the request's fault, not the engine's, although it shows late.

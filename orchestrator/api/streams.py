@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from orchestrator.api.status import body_of, told
+from orchestrator.api.versions import HEADERS
 
 _encode = msgspec.json.encode
 
@@ -185,12 +186,11 @@ async def hijack(request: web.Request, content_type: str) -> AsyncIterator[Hijac
     if transport is None:
         raise ConnectionResetError("the client is gone")
     upgrade = "upgrade" in request.headers.get("Connection", "").lower()
-    head = (
-        f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\n"
-        "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
-        if upgrade
-        else f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
-    )
+    fields = {"Content-Type": content_type, **HEADERS}
+    if upgrade:
+        fields |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+    lines = ["HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK"]
+    head = "\r\n".join([*lines, *(f"{name}: {value}" for name, value in fields.items()), "", ""])
     stream = Hijacked(transport, request.protocol)
     transport.set_write_buffer_limits(high=_MOST_UNSENT)
     transport.set_protocol(stream)

@@ -13,6 +13,7 @@ from orchestrator.errors import (
     NotFound,
     PystackError,
     Unavailable,
+    Unsupported,
 )
 
 _BY_STATUS: dict[int, type[PystackError]] = {
@@ -24,7 +25,7 @@ _BY_STATUS: dict[int, type[PystackError]] = {
     409: Conflict,
     413: InvalidInput,
     422: InvalidInput,
-    501: Unavailable,
+    501: Unsupported,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,

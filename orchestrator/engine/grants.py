@@ -142,16 +142,32 @@ class Grants:
         return sorted((k for k in self._records if k.name and k.secret == secret), key=_name)
 
     def named(self, name: str, *, secret: bool) -> Kept:
-        """The secret or config with that name or id.  Raises: NotFound."""
-        for kept in self.all(secret=secret):
+        """The secret or config with that name, id or beginning of one id.  Raises: NotFound."""
+        every = self.all(secret=secret)
+        for kept in every:
             if name in (kept.name, kept.id):
                 return kept
+        if name and len(begun := [kept for kept in every if kept.id.startswith(name)]) == 1:
+            return begun[0]
         kind = "secret" if secret else "config"
         raise NotFound(
             f"no such {kind}: {name}",
             code=f"no-such-{kind}",
             about=name,
             hint=f"`pystack secret create {name} FILE` makes it" if secret else "",
+        )
+
+    def relabel(self, kept: Kept, index: int, labels: Mapping[str, str]) -> Kept:
+        """The secret or config with these labels.  Raises: Conflict: `index` is not its last."""
+        if index != kept.index:
+            raise Conflict(
+                f"update out of sequence: {kept.name} has been changed since",
+                code="out-of-sequence",
+                about=kept.name,
+                hint="inspect it, and send its Version.Index",
+            )
+        return self._records.put(
+            replace(kept, labels=labels, index=index + 1, updated_at=time.time())
         )
 
     def remove(self, name: str, *, secret: bool) -> None:

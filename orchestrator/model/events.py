@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-EventType = Literal["container", "image", "network", "volume", "builder", "stack", "daemon"]
+EventType = Literal[
+    "container", "image", "network", "volume", "builder", "stack", "daemon", "secret", "config"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

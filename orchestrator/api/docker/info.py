@@ -17,12 +17,11 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.api.parts import Parts
+from orchestrator.api.versions import API_VERSION, MIN_API_VERSION
 from orchestrator.runtime.features import Features, read_features
 from orchestrator.runtime.host import read_host, security_options
 from orchestrator.wire.times import timestamp
 
-API_VERSION = "1.45"
-MIN_API_VERSION = "1.24"
 _INDEX = "https://index.docker.io/v1/"
 _ENGINE = uuid.UUID("6c3a0b1e-2f0e-5b0e-8f0a-70797374636b")
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from orchestrator.api.docker.info import API_VERSION, info_body, version_body
+from orchestrator.api.docker.info import info_body, version_body
 from orchestrator.api.parts import Parts
 
 # The builder's version 1 is the classic one: clients then build through POST /build.
 _HEADERS = {
-    "Api-Version": API_VERSION,
     "Builder-Version": "1",
-    "Docker-Experimental": "false",
-    "Ostype": "linux",
     "Swarm": "inactive",
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
@@ -32,8 +29,10 @@ class SystemHandlers:
         ]
 
     async def ping(self, request: web.Request) -> web.Response:
-        text = "OK" if request.method == "GET" else ""
-        return web.Response(text=text, headers=_HEADERS)
+        if request.method == "HEAD":
+            # Docker's answer has no body, so its length is not GET's.
+            return web.Response(headers={**_HEADERS, "Content-Length": "0"})
+        return web.Response(text="OK", headers=_HEADERS)
 
     async def version(self, _request: web.Request) -> web.Response:
         return web.json_response(version_body(self._parts))
