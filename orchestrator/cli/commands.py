@@ -169,9 +169,9 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
     "network": {
         "create": Entry("network.create:create", "Create a network"),
-        "ls": Entry("network.ls:ls", "List networks"),
+        **dict.fromkeys(("ls", "list"), Entry("network.ls:ls", "List networks")),
         "inspect": Entry("network.inspect:inspect", "Show everything about networks"),
-        "rm": Entry("network.remove:rm", "Remove networks"),
+        **dict.fromkeys(("rm", "remove"), Entry("network.remove:rm", "Remove networks")),
         "prune": Entry("network.remove:prune", "Remove all networks that nobody is on"),
         "connect": Entry("network.change:connect", "Connect a container to a network"),
         "disconnect": Entry("network.change:disconnect", "Take a container off a network"),

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,3 +233,63 @@ def test_dockers_own_client_manages_networks(engine: EngineUnderTest) -> None:
     docker("network", "disconnect", "other", "web")
     assert docker("network", "prune", "-f") == "Deleted Networks:\nother\n\n"
     assert docker("port", "web") == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n"
+
+
+STACK = """
+services:
+  web:
+    image: busybox
+    stop_signal: KILL
+    command: [sleep, "1000"]
+    scale: 2
+    ports: ["8080-8081:80", "127.0.0.1:9000:80"]
+    networks:
+      front: {gw_priority: 1}
+      back: {}
+  db:
+    image: busybox
+    stop_signal: KILL
+    command: [sleep, "1000"]
+    networks:
+      back:
+        ipv4_address: 10.7.0.50
+        ipv6_address: "fd00:7::50"
+        mac_address: "02:42:00:00:00:09"
+        interface_name: lan0
+networks:
+  front: {}
+  back:
+    enable_ipv6: true
+    driver_opts: {com.docker.network.driver.mtu: "1400"}
+    ipam:
+      config:
+        - {subnet: 10.7.0.0/24, gateway: 10.7.0.254, aux_addresses: {printer: 10.7.0.1}}
+        - {subnet: "fd00:7::/64"}
+"""
+
+
+def test_the_networks_of_a_stack_are_as_its_file_says(
+    engine: EngineUnderTest, project: Path
+) -> None:
+    (project / "stack.yml").write_text(STACK)
+    engine.cli("up", "-d", cwd=project)
+    inside = engine.cli("exec", "demo-db-1", "ip", "address", "show", "lan0").stdout
+    for part in ("mtu 1400", "02:42:00:00:00:09", "10.7.0.50/24", "fd00:7::50/64"):
+        assert part in inside
+    routes = engine.cli("exec", "demo-db-1", "ip", "-6", "route").stdout
+    assert "default via fd00:7::1 dev lan0" in routes
+    assert "default via 10.210.0.1" in engine.cli("exec", "demo-web-1", "ip", "route").stdout
+    found = engine.cli("exec", "demo-db-1", "nslookup", "web").stdout
+    assert {"10.7.0.2", "10.7.0.3", "fd00:7::2", "fd00:7::3"} <= set(found.split())
+    assert inspect(engine, "demo_back")["IPAM"]["Config"][0]["Gateway"] == "10.7.0.254"
+    ports = {
+        (p["HostIp"], p["HostPort"]): sorted(c["Name"] for c in p["Containers"])
+        for p in engine.request("GET", "/pystack/v1/ports")[1]
+    }
+    assert ports["127.0.0.1", 9000] == ["demo-web-1", "demo-web-2"]
+    assert sorted(names for (_, port), names in ports.items() if port in (8080, 8081)) == [
+        ["demo-web-1"], ["demo-web-1"], ["demo-web-2"], ["demo-web-2"],
+    ]  # fmt: skip
+    assert "up to date" in engine.cli("up", "-d", cwd=project).output
+    engine.cli("down", cwd=project)
+    assert engine.cli("network", "list", "-f", "type=custom", "-q").stdout == ""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from orchestrator.cli.command import Command
-from orchestrator.cli.filters import encoded, filter_argument
+from orchestrator.cli.confirm import confirmed
+from orchestrator.cli.filters import encoded
 from orchestrator.cli.outcome import each
+from orchestrator.cli.prune import prune_arguments
 from orchestrator.cli.session import Session
 from orchestrator.client.engine import quote
 from orchestrator.errors import NotFound
 
-_WARNING = "WARNING! This will remove all custom networks not used by at least one container."
-_QUESTION = "Are you sure you want to continue? [y/N] "
+_WARNING = "This will remove all custom networks not used by at least one container."
 
 
 def _rm_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +34,8 @@ def _rm(session: Session, args: argparse.Namespace) -> int:
     return each(session, args.networks, remove)
 
 
-def _prune_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
-    filter_argument(parser, short=False)
-
-
 def _prune(session: Session, args: argparse.Namespace) -> int:
-    if not args.force and not _agreed(session):
+    if not args.force and not confirmed(session, _WARNING):
         return 0
     answer = session.engine.post("/networks/prune", filters=encoded(args.filter)) or {}
     if removed := answer.get("NetworksDeleted"):
@@ -51,14 +46,7 @@ def _prune(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-def _agreed(session: Session) -> bool:
-    session.say(_WARNING)
-    session.stdout.write(_QUESTION)
-    session.stdout.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
 COMMANDS = {
     "rm": Command(_rm_arguments, _rm, names="networks"),
-    "prune": Command(_prune_arguments, _prune),
+    "prune": Command(prune_arguments, _prune),
 }
