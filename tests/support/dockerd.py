@@ -65,7 +65,7 @@ def running(directory: Path) -> Iterator[Docker]:
     directory.mkdir(parents=True)
     argv = ["dockerd", "--host", docker.env["DOCKER_HOST"], "--data-root", str(directory / "data")]
     argv += ["--exec-root", str(directory / "run"), "--pidfile", str(directory / "pid")]
-    argv += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]
+    argv += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
     with (directory / "log").open("wb") as log:
         daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
