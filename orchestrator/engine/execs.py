@@ -16,8 +16,8 @@ from typing import Any
 
 import anyio
 from anyio import to_thread
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Tasks
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.exec_records import ExecRecords
 from orchestrator.engine.launch import Launcher
@@ -53,7 +53,7 @@ class Execs:
         launcher: Launcher,
         runtime: Runtime,
         place: Path,
-        tasks: TaskGroup,
+        tasks: Tasks,
     ) -> None:
         self._containers = records
         self._launcher = launcher
@@ -281,6 +281,7 @@ class Execs:
         if found.exit_code is not None:
             self._records.put(found)
             return True
+        found = replace(found, adopted=True)
         bundle = self._bundle_of(found)
         monitored = not await wait_monitor(bundle, 0.0)
         pid = _pid_in(bundle.pid_file)

@@ -31,7 +31,7 @@ class Exec:
     """A command in a container. Times are Unix seconds, 0 where the thing has not happened.
 
     `exit_code` is None until it has ended; what could not be started has ended too, and `error`
-    says why.
+    says why. `adopted` says that it outlived the engine that started it, and what streamed then.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Exec:
     pid_started: int = 0
     exit_code: int | None = None
     error: str = ""
+    adopted: bool = False
 
     @property
     def running(self) -> bool:

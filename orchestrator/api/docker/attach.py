@@ -61,7 +61,8 @@ class AttachHandlers:
         return web.Response(status=200)
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
-        """`h` and `w`, our own, give the terminal its size before the first byte is written."""
+        """`h` and `w`, our own, give the terminal its size before the first byte is written;
+        `nowait`, our own, ends at once where the container does not run."""
         container = self._attachable(request)
         # Before the takeover: after it there is no status to answer with.
         keys = _keys(request, container)
@@ -117,7 +118,11 @@ class AttachHandlers:
         bundle = self._parts.launcher.bundle(container)
         size = window_size(request) if container.spec.tty and "h" in request.query else None
         async with self._containers.attached(
-            container.id, bundle, with_input=wants_input, size=size
+            container.id,
+            bundle,
+            with_input=wants_input,
+            size=size,
+            waiting=not flag(request, "nowait"),
         ) as session:
             if session is not None:
                 await joined(client, session, keys if wants_input else None, wanted)

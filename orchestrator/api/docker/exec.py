@@ -154,4 +154,6 @@ def exec_inspect(found: Exec) -> dict[str, Any]:
         "ContainerID": found.container_id,
         "DetachKeys": spec.detach_keys,
         "Pid": found.pid,
+        # Our own: what streamed while one engine took over from another may be lost.
+        "Adopted": found.adopted,
     }

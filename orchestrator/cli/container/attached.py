@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from orchestrator.errors import Conflict, Failed, NotFound, Unavailable
 from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 
 _RETRY_S = 0.2
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class _Attached:
         self._wishes = wishes
         self._began = 0.0
         self._shown = {STDOUT: 0, STDERR: 0}
+        self._told = False
 
     def run(self, start: Callable[[], None]) -> int | None:
         wishes = self._wishes
@@ -72,18 +74,22 @@ class _Attached:
         ended: Response | None = self._wait(runs=wishes.runs)
         self._began = time.time()
         with handed_on(self._kill, proxy=wishes.sig_proxy and not wishes.tty):
-            if self._join(stdin=wishes.stdin, start=start):
+            if self._join(stdin=wishes.stdin, start=start, runs=wishes.runs):
                 return None
             code: int | None = None
+            failures = 0
             while ended is not None:
                 try:
                     return int(value_of(ended)["StatusCode"])
-                except Unavailable as error:
-                    if error.code != "engine-gone":
-                        raise
-                time.sleep(_RETRY_S)
-                with suppress(Unavailable):
+                except Unavailable:
+                    time.sleep(_RETRY_S)
+                try:
                     code, ended = self._resumed()
+                    failures = 0
+                except Unavailable:
+                    failures += 1
+                    if failures == _TRIES:
+                        raise
             return code
 
     def _path(self, verb: str) -> str:
@@ -98,7 +104,7 @@ class _Attached:
     def _kill(self, number: int) -> None:
         self._engine.post(self._path("kill"), signal=str(number))
 
-    def _join(self, *, stdin: bool, start: Callable[[], None]) -> bool:
+    def _join(self, *, stdin: bool, start: Callable[[], None], runs: bool) -> bool:
         """Whether the client detached; else the container's output has ended."""
         wishes = self._wishes
         size = window(1) if wishes.tty else None
@@ -109,6 +115,7 @@ class _Attached:
             stdout=wishes.stdout,
             stderr=wishes.stderr,
             detachKeys=wishes.detach_keys,
+            nowait=runs,
             **({"h": size[0], "w": size[1]} if size else {}),
         )
         relay = Relay(
@@ -136,6 +143,9 @@ class _Attached:
     def _resumed(self) -> tuple[int | None, Response | None]:
         """The exit code of a container that has ended, or (None, None) after detaching; the
         response that will tell it where the container has gone on until now."""
+        if self._wishes.stdin and not self._wishes.tty and not self._told:
+            self._told = True
+            self._session.note("the engine was restarted; input that it still had is lost")
         try:
             found = self._engine.get(self._path("json"))
         except NotFound:
@@ -147,7 +157,7 @@ class _Attached:
         ended = self._wait(runs=True)
         if self._wishes.stdin and self._wishes.tty:
             self._session.note("the engine was restarted; attached again\r")
-            if self._join(stdin=True, start=_nothing):
+            if self._join(stdin=True, start=_nothing, runs=True):
                 return None, None
         else:
             self._catch_up(follow=True)

@@ -92,9 +92,10 @@ class _Attached:
                     return _EXIT_DETACHED
                 try:
                     found = self._engine.get(f"/exec/{self._id}/json")
+                    if found.get("Adopted"):
+                        self._tell_of_loss()
                     if not found["Running"]:
                         return int(found["ExitCode"] or 0)
-                    self._session.note("the engine was restarted; joined the command again\r")
                     detached = self._join(f"/pystack/v1/execs/{self._id}/attach", None)
                 except Unavailable:
                     time.sleep(_RETRY_S)
@@ -106,6 +107,10 @@ class _Attached:
             about=self._id,
             hint="it may still run: `pystack top CONTAINER` shows what does",
         )
+
+    def _tell_of_loss(self) -> None:
+        what = "input and output" if self._stdin else "output"
+        self._session.note(f"the engine was restarted; some {what} may be lost\r")
 
     def _join(self, path: str, body: object) -> bool:
         connection, early = self._engine.hijack(path, body)
