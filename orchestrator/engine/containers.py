@@ -423,14 +423,18 @@ class Containers:
         *,
         with_input: bool = True,
         size: tuple[int, int] | None = None,
+        waiting: bool = True,
     ) -> AsyncGenerator[Attachment | None]:
         """The running container's streams; of one that is to be started, from its first byte.
 
         `size` is its terminal's, in rows and columns. None where it went away before it was
-        started.
+        started, or does not run and its start is not to be waited for.
         """
         container = self.get(identifier)
         ready = anyio.Event()
+        if not container.running and not waiting:
+            yield None
+            return
         if not container.running:
             created = anyio.Event()
             self._attaching.setdefault(identifier, []).append((created, ready))
@@ -444,12 +448,14 @@ class Containers:
                 if size is not None:
                     resize(bundle.path, rows=size[0], columns=size[1])
                 ready.set()
-                self._clients[identifier] += 1
-                stack.callback(self._clients.subtract, [identifier])
                 if bundle.stdin_once and not with_input:
                     # conmon takes the end of any connection for the end of the input.
                     stack.push_async_callback(self._keep_open, stack, session)
-                yield session
+                self._clients[identifier] += 1
+                try:
+                    yield session
+                finally:
+                    self._clients[identifier] -= 1
         finally:
             ready.set()
 
