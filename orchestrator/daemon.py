@@ -20,6 +20,7 @@ from typing import Any
 import anyio
 import structlog
 
+from orchestrator.aio.lasting import Background, lasting
 from orchestrator.api.listeners import served
 from orchestrator.api.parts import Parts
 from orchestrator.api.server import application
@@ -156,7 +157,8 @@ async def _serve(
             settings, database, runtime, images, networks, volumes, grants, limiter, outside
         )
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as root:
+            tasks = Background(root)
             records = ContainerRecords(database, events)
             records.watchers.append(networks.observe)
             execs = Execs(records, launcher, runtime, settings.run_dir / "execs", tasks)
@@ -215,7 +217,7 @@ async def _serve(
             await commits.recover()
             await containers.recover()
             await execs.recover()
-            tasks.start_soon(networks.watch)
+            tasks.start_soon(lasting, networks.watch, "networks")
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with served(application(parts), settings):
                     controller.resume()
@@ -227,7 +229,7 @@ async def _serve(
                 if await machine_is_stopping():
                     log.info("the machine goes down, and the containers with it")
                     await containers.end_with_machine()
-            tasks.cancel_scope.cancel()
+            root.cancel_scope.cancel()
         if not any(c.running for c in database.containers):
             await networks.leave()
 

@@ -36,8 +36,9 @@ from orchestrator.api.parts import Parts
 from orchestrator.api.stacks.logs import StackLogHandlers
 from orchestrator.api.stacks.views import StackViewHandlers
 from orchestrator.api.stacks.wishes import WishHandlers
-from orchestrator.api.status import body_of, status_of, told
+from orchestrator.api.status import body_of, status_of
 from orchestrator.api.versions import add_headers, versioned
+from orchestrator.engine.faults import told
 from orchestrator.errors import PystackError
 
 _MAX_BODY_BYTES = 16 << 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import structlog
-
 from orchestrator import errors
 
 _STATUS: tuple[tuple[type[errors.PystackError], int], ...] = (
@@ -34,16 +32,3 @@ def body_of(error: errors.PystackError) -> dict[str, str]:
         "about": error.about,
         "hint": error.hint,
     }
-
-
-def told(error: Exception, path: str) -> errors.PystackError:
-    """The error as a client is told it: one that nobody foresaw is logged whole, and named."""
-    if isinstance(error, errors.PystackError):
-        return error
-    structlog.get_logger().error("request failed", path=path, exc_info=error)
-    return errors.Failed(
-        f"the engine met an error of its own: {type(error).__name__}: {error}",
-        code="internal-error",
-        about=path,
-        hint="`pystack engine logs` has the details",
-    )

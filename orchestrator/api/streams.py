@@ -13,8 +13,9 @@ import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from orchestrator.api.status import body_of, told
+from orchestrator.api.status import body_of
 from orchestrator.api.versions import HEADERS
+from orchestrator.engine.faults import told
 
 _encode = msgspec.json.encode
 

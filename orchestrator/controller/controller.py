@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from orchestrator.aio.lasting import Tasks, lasting
 from orchestrator.controller.desired import one_off_spec
 from orchestrator.controller.diff import diff, ingredients
 from orchestrator.controller.execute import Executor, Nouns
@@ -68,7 +68,7 @@ class Controller:
     """Keeps every stack as it is wanted; `tasks` is where the loops live."""
 
     def __init__(
-        self, database: Database, nouns: Nouns, events: Events, tasks: TaskGroup, kept: int
+        self, database: Database, nouns: Nouns, events: Events, tasks: Tasks, kept: int
     ) -> None:
         self._database = database
         self._nouns = nouns
@@ -183,7 +183,7 @@ class Controller:
         loop.want(record.desired, record.generation, tried_before=tried_before)
         if not loop.running:
             loop.running = True
-            self._tasks.start_soon(loop.run, name=f"stack {record.id}")
+            self._tasks.start_soon(lasting, loop.run, f"stack {record.id}")
         return Ticket(loop=loop, generation=record.generation, since=since)
 
     # -- watching --------------------------------------------------------------------------

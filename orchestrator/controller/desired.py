@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import replace
 
+from orchestrator.model.config_hash import config_hash
 from orchestrator.model.container import ContainerSpec, GrantedFile
 from orchestrator.model.stack import Service, Stack
 from orchestrator.state import labels
@@ -111,24 +108,3 @@ def _versioned(stack: Stack, file: GrantedFile) -> GrantedFile:
         if granted.source == file.source:
             return replace(file, version=granted.version)
     return file
-
-
-def config_hash(service: Service) -> str:
-    """A digest of everything in the service that makes its containers what they are."""
-    text = json.dumps(_said(service.container), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _said(value: Any) -> Any:
-    """The value without what is as it is by default, so that a field which a later version adds
-    replaces no container."""
-    if is_dataclass(value):
-        given = ((f, getattr(value, f.name)) for f in fields(value))
-        return {f.name: _said(v) for f, v in given if v != _default(f)}
-    if isinstance(value, tuple):
-        return [_said(v) for v in value]
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _default(of: Field[Any]) -> Any:
-    return of.default if of.default_factory is MISSING else of.default_factory()

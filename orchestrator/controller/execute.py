@@ -35,6 +35,7 @@ from orchestrator.controller.plan import (
 from orchestrator.engine.builds import Builds
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.containers import Containers
+from orchestrator.engine.faults import told
 from orchestrator.engine.images import Images
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
@@ -105,9 +106,10 @@ class Executor:
             report(Progress(subject=action.subject, step=doing))
             try:
                 await self._perform(action, report)
-            except PystackError as error:
-                outcome.failed.append((action, error))
-                report(Progress(subject=action.subject, step="error", detail=str(error), done=True))
+            except Exception as error:
+                known = told(error, action.key)
+                outcome.failed.append((action, known))
+                report(Progress(subject=action.subject, step="error", detail=str(known), done=True))
             else:
                 done.add(action.key)
                 outcome.done.append(action)

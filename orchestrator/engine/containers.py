@@ -18,8 +18,8 @@ from dataclasses import replace
 import anyio
 import structlog
 from anyio import to_thread
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Tasks, lasting
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.admission import admit
 from orchestrator.engine.connections import Connections
@@ -74,7 +74,7 @@ class Containers:
         volumes: Volumes,
         launcher: Launcher,
         hooks: Hooks,
-        tasks: TaskGroup,
+        tasks: Tasks,
         log_max_bytes: int,
         in_order: Callable[[Container], bool] = lambda _: False,
     ) -> None:
@@ -491,8 +491,12 @@ class Containers:
             restart=self._restart,
             rotate=self._rotate,
         )
+        async def watch() -> None:
+            if (now := self._records.find(container.id)) is not None:
+                await supervise(now, reports)
+
         with scope:
-            await supervise(container, reports)
+            await lasting(watch, f"container {container.name}")
         if self._supervisors.get(container.id) is scope:
             del self._supervisors[container.id]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Background, Tasks
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.network_records import NetworkRecords
 from orchestrator.engine.network_watch import NetworkWatch
@@ -52,7 +52,7 @@ class Networks(NetworkRecords):
         relays: Relays,
         settings: Settings,
         emit: Callable[[Event], None],
-        tasks: TaskGroup,
+        tasks: Tasks,
     ) -> None:
         self._tasks = tasks
         place = settings.data_dir / "containers"
@@ -198,7 +198,8 @@ async def open_networks(
     """The networks, with drivers that serve while the block lasts. What the kernel serves goes on
     after it."""
     nftables = Nftables()
-    async with anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as group:
+        tasks = Background(group)
         networks = Networks(
             database,
             NetworkDriver(),
@@ -214,4 +215,4 @@ async def open_networks(
         finally:
             networks.close()
             nftables.close()
-            tasks.cancel_scope.cancel()
+            group.cancel_scope.cancel()

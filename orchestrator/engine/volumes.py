@@ -127,9 +127,12 @@ class Volumes:
         """
         volume = self.get(mount.source)
         place = Path(volume.mountpoint)
-        if volume.options:
-            await to_thread.run_sync(self._mount, volume)
+        # Its creation may have been cut short after it was recorded.
+        await to_thread.run_sync(self._mount if volume.options else self._make, volume)
         return place
+
+    def _make(self, volume: Volume) -> None:
+        local.create(Path(volume.mountpoint))
 
     def _mount(self, volume: Volume) -> None:
         place = Path(volume.mountpoint)

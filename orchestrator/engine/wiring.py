@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 import structlog
 from anyio import to_thread
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Tasks
 from orchestrator.errors import NotFound, PystackError
 from orchestrator.model.observed import Container, Endpoint, Network
 from orchestrator.network import hosts
@@ -38,7 +38,7 @@ class Wiring:
         driver: NetworkDriver,
         names: Names,
         place: Path,
-        tasks: TaskGroup,
+        tasks: Tasks,
     ) -> None:
         self._network = network
         self._driver = driver

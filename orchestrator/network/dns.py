@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Tasks
 from orchestrator.errors import Failed
 from orchestrator.network import dnswire
 from orchestrator.network.dnswire import Question
@@ -75,7 +75,7 @@ class _Service:
 class Names:
     """The resolvers of all running containers; `tasks` is where forwarded questions wait."""
 
-    def __init__(self, nftables: Nftables, upstream: Upstream, tasks: TaskGroup) -> None:
+    def __init__(self, nftables: Nftables, upstream: Upstream, tasks: Tasks) -> None:
         self._nftables = nftables
         self._upstream = upstream
         self._tasks = tasks

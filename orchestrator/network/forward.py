@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
-from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Tasks
 from orchestrator.network.datagrams import DatagramRelay
 
 _CHUNK = 1 << 20
@@ -48,7 +48,7 @@ class _Relay:
 class Relays:
     """The relays of all ports; `tasks` is where connections live."""
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._relays: dict[int, _Relay] = {}
         self._datagrams: dict[int, DatagramRelay] = {}
