@@ -60,7 +60,8 @@ def is_frozen(pid: int, identifier: str) -> bool:
     except ProcessLookupError:
         return False
     for controller, file, sign in (
-        ("freezer", "freezer.state", "FROZEN"),
+        # Some runtimes do not wait until v1 is done with it: it is FREEZING first.
+        ("freezer", "freezer.state", "FR"),
         ("", "cgroup.freeze", "1"),
     ):
         if controller in groups:

@@ -50,6 +50,21 @@ def busybox_root(path: Path) -> None:
         add_file(tar, "etc/group", _GROUP.encode())
 
 
+def machine_root() -> Path:
+    """The tar of a Debian with systemd and what pystack needs beside Python; made and kept as
+    `debian` is."""
+    packages = "systemd-sysv,dbus,python3,crun,conmon,nftables,iproute2,catatonit"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pystack-tests"
+    kept = cache / "machine-bookworm-v1.tar"
+    if not kept.exists() or time.time() - kept.stat().st_mtime > DEBIAN_MAX_AGE_S:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            root = Path(scratch, "root.tar")
+            _bootstrap("bookworm", root, f"--include={packages}")
+            root.rename(kept)
+    return kept
+
+
 def debian(suite: str = "bookworm") -> OciImage:
     """A minimal Debian image, made from the distribution's mirror at most once a month and
     shared by all checkouts of this user. Takes about half a minute when it is made."""
@@ -61,13 +76,17 @@ def debian(suite: str = "bookworm") -> OciImage:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         root = Path(scratch, "root.tar")
-        command = ["mmdebstrap", "--variant=minbase", "--quiet"]
-        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in SLIM]
-        command += ["--dpkgopt=path-include=/usr/share/locale/locale.alias", suite, str(root)]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        if made.returncode:
-            raise RuntimeError(f"mmdebstrap failed: {made.stderr[-2000:]}")
+        _bootstrap(suite, root)
         image = write_image(Path(scratch, "image"), [root], config={"Cmd": ["bash"]})
         shutil.rmtree(directory, ignore_errors=True)
         image.directory.rename(directory)
     return OciImage(directory)
+
+
+def _bootstrap(suite: str, root: Path, *options: str) -> None:
+    command = ["mmdebstrap", "--variant=minbase", "--quiet", *options]
+    command += [f"--dpkgopt=path-exclude={pattern}" for pattern in SLIM]
+    command += ["--dpkgopt=path-include=/usr/share/locale/locale.alias", suite, str(root)]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if made.returncode:
+        raise RuntimeError(f"mmdebstrap failed: {made.stderr[-2000:]}")
