@@ -13,9 +13,10 @@ from pathlib import Path
 
 from orchestrator.compose.dotenv import read_dotenv
 from orchestrator.compose.extends import Extender
-from orchestrator.compose.interpolate import interpolate
+from orchestrator.compose.interpolate import interpolate, verbatim
 from orchestrator.compose.merge import merge, settled
 from orchestrator.compose.node import Mark, Node
+from orchestrator.compose.phases import ALL, Phases
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.project import shown
 from orchestrator.compose.schema.kinds import Reading
@@ -41,6 +42,7 @@ class Assembly:
     base: Path
     environ: Mapping[str, str]
     including: tuple[str, ...] = ()
+    phases: Phases = ALL
 
     def tree(self, files: Sequence[str], read: Mapping[str, list[Node]] | None = None) -> Node:
         """The canonical tree of the files together; `read` has documents that are at hand."""
@@ -52,17 +54,23 @@ class Assembly:
         return whole
 
     def _canonical(self, document: Node, file: str, earlier: Node) -> Node:
-        reading = Reading(self.findings, self.base, self.environ.get("HOME", "/"))
+        home, as_written = self.environ.get("HOME", "/"), not self.phases.resolve_paths
+        reading = Reading(self.findings, self.base, home, as_written)
         if not isinstance(document.value, dict):
             reading.expected(document, "", "a mapping with services")
             return document.holding({})
-        raw = interpolate(document, "", self.environ, self.findings)
+        raw = self._with_values(document)
         tree = STACK.read(raw, "", reading)
-        extender = Extender(self.findings, self.environ, file, tree, earlier)
+        extender = Extender(self.findings, self.environ, file, tree, earlier, self.phases)
         tree = extender.extended()
         for number, include in enumerate((tree.get("include") or tree.holding([])).items):
             tree = self._included(tree, include, f"include[{number}]", file)
         return tree.holding({k: v for k, v in tree.entries.items() if k != "include"})
+
+    def _with_values(self, document: Node) -> Node:
+        if self.phases.interpolate:
+            return interpolate(document, "", self.environ, self.findings)
+        return verbatim(document)
 
     def _included(self, tree: Node, include: Node, at: str, file: str) -> Node:
         paths = [node.string for node in (include.get("path") or include.holding([])).items]
@@ -82,7 +90,11 @@ class Assembly:
         directory = include.get("project_directory")
         base = Path(directory.string if directory else str(Path(paths[0]).parent))
         below = Assembly(
-            self.findings, base, self._variables(include, base), (*self.including, file)
+            self.findings,
+            base,
+            self._variables(include, base),
+            (*self.including, file),
+            self.phases,
         )
         return self._imported(tree, below.tree(paths), include, at)
 

@@ -36,7 +36,11 @@ def environment_of(
             continue
         known = {**found, **environ}
         found |= read_dotenv(file, shown(file), known, findings, raw=form is not None)
-    return found | resolved(service.get("environment"), environ)
+    own = service.get("environment")
+    for name, node in (own.entries if own else {}).items():
+        if node.value is None:
+            found.pop(name, None)  # it is the project's or nobody's, whatever the files say
+    return found | resolved(own, environ)
 
 
 def resolved(pairs: Node | None, environ: Mapping[str, str]) -> dict[str, str]:

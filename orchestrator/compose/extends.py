@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.compose.complete import require
-from orchestrator.compose.interpolate import interpolate
+from orchestrator.compose.interpolate import interpolate, verbatim
 from orchestrator.compose.merge import merge, settled
 from orchestrator.compose.node import Node
+from orchestrator.compose.phases import ALL, Phases
 from orchestrator.compose.problems import Findings, did_you_mean
 from orchestrator.compose.project import shown
 from orchestrator.compose.schema.files import EXTENDS
@@ -29,6 +30,7 @@ class Extender:
     file: str
     tree: Node
     earlier: Node
+    phases: Phases = ALL
     _others: dict[str, dict[str, Node]] = field(default_factory=dict)
 
     def extended(self) -> Node:
@@ -85,9 +87,14 @@ class Extender:
         if file == self.file:
             return raw
         # Only the service that is asked for is read: the rest of the file is nobody's business.
-        reading = Reading(self.findings, Path(file).parent, self.environ.get("HOME", "/"))
         path = f"services.{name}"
-        return SERVICE.read(interpolate(raw, path, self.environ, self.findings), path, reading)
+        home, as_written = self.environ.get("HOME", "/"), not self.phases.resolve_paths
+        reading = Reading(self.findings, Path(file).parent, home, as_written)
+        if self.phases.interpolate:
+            raw = interpolate(raw, path, self.environ, self.findings)
+        else:
+            raw = verbatim(raw)
+        return SERVICE.read(raw, path, reading)
 
     def _services_of(self, file: str) -> dict[str, Node]:
         if file == self.file:

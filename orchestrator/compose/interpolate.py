@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.compose.node import Node
+from orchestrator.compose.node import Node, Verbatim
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.template import TemplateError, substitute
 
@@ -38,6 +38,17 @@ def interpolate(node: Node, path: str, environ: Mapping[str, str], findings: Fin
         return _like(node, substitute(value, environ.get, unset))
     except TemplateError as error:
         return findings.refuse(node, path, error.what, error.hint)
+
+
+def verbatim(node: Node) -> Node:
+    """The tree with its variables left as they are, and marked as such."""
+    if isinstance(node.value, dict):
+        return _like(node, {key: verbatim(child) for key, child in node.value.items()})
+    if isinstance(node.value, list):
+        return _like(node, [verbatim(child) for child in node.value])
+    if isinstance(node.value, str) and "$" in node.value:
+        return _like(node, Verbatim(node.value))
+    return node
 
 
 def _like(node: Node, value: str | dict[str, Node] | list[Node]) -> Node:

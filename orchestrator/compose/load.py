@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from orchestrator.compose import project
+from orchestrator.compose import project as projects
 from orchestrator.compose.assemble import STDIN, Assembly, documents
 from orchestrator.compose.complete import require
 from orchestrator.compose.contents import read_contents
 from orchestrator.compose.node import Mark, Node
+from orchestrator.compose.phases import ALL, Phases
 from orchestrator.compose.problems import Findings, StackInvalid
-from orchestrator.compose.profiles import active_profiles
+from orchestrator.compose.profiles import active_profiles, profiles_of
 from orchestrator.compose.references import check_references
 from orchestrator.compose.schema.stack import STACK
 from orchestrator.compose.stack import to_stack
 from orchestrator.model.stack import Stack
 
-__all__ = ["Loaded", "StackInvalid", "load_stack"]
+__all__ = ["Loaded", "Project", "StackInvalid", "load_project", "load_stack", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,20 @@ class Loaded:
     sources: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's files as one canonical tree, and what they were read with."""
+
+    tree: Node
+    name: str
+    directory: Path
+    files: tuple[str, ...]
+    active: frozenset[str]
+    environ: Mapping[str, str]
+    findings: Findings
+    phases: Phases = ALL
+
+
 def load_stack(
     files: Sequence[str],
     *,
@@ -56,12 +71,39 @@ def load_stack(
     name that was told is none.
     Source: compose specification.
     """
+    project = load_project(
+        files,
+        project_name=project_name,
+        project_dir=project_dir,
+        env_files=env_files,
+        profiles=profiles,
+        environ=environ,
+    )
+    return loaded(project)
+
+
+def load_project(
+    files: Sequence[str],
+    *,
+    project_name: str | None = None,
+    project_dir: str | None = None,
+    env_files: Sequence[str] = (),
+    profiles: Sequence[str] = (),
+    services: Sequence[str] = (),
+    environ: Mapping[str, str],
+    phases: Phases = ALL,
+) -> Project:
+    """The same files before they become a stack: what each of them says, merged and checked.
+
+    The profiles of `services` are active too.
+    Raises: as load_stack.
+    """
     findings = Findings()
     paths = [file if file == STDIN else str(Path(file).absolute()) for file in files]
-    directory = project.directory_of(paths, project_dir)
-    variables = project.variables(directory, env_files, environ, findings)
+    directory = projects.directory_of(paths, project_dir)
+    variables = projects.variables(directory, env_files, environ, findings)
     read = {path: documents(path, findings) for path in paths}
-    name = project.name_of(
+    name = projects.name_of(
         [document for path in paths for document in read[path]],
         explicit=project_name,
         directory=directory,
@@ -69,30 +111,34 @@ def load_stack(
         findings=findings,
     )
     variables = {**variables, "COMPOSE_PROJECT_NAME": name}
-    tree = Assembly(findings, directory, variables).tree(paths, read)
+    tree = Assembly(findings, directory, variables, phases=phases).tree(paths, read)
     active = active_profiles(profiles, variables)
-    _check(tree, read, active, findings)
+    for service in services:
+        active |= frozenset(profiles_of(tree.get("services", service)))
+    if not any(read.values()) and not findings.failed:
+        mark = Mark(projects.shown(Path(next(iter(read)))), 1, 1)
+        findings.add(mark, "", "the file is empty", 'a stack needs "services"')
+    if phases.check:
+        require(STACK, tree, "", findings)
+        check_references(tree, active, findings)
     findings.raise_any()
+    kept = tuple(path for path in paths if path != STDIN)
+    return Project(tree, name, directory, kept, active, variables, findings, phases)
+
+
+def loaded(project: Project) -> Loaded:
+    """The stack that a project's tree means.  Raises: StackInvalid."""
+    findings = project.findings
     stack = to_stack(
-        tree,
-        name=name,
-        directory=directory,
-        files=[path for path in paths if path != STDIN],
-        active=active,
-        environ=variables,
+        project.tree,
+        name=project.name,
+        directory=project.directory,
+        files=project.files,
+        active=project.active,
+        environ=project.environ,
         findings=findings,
     )
     findings.raise_any()
     sources = (*findings.files, *(f.path for f in stack.granted if f.path))
-    contents = partial(read_contents, tree, stack, variables)
+    contents = partial(read_contents, project.tree, stack, project.environ)
     return Loaded(stack, contents, findings.warnings, sources)
-
-
-def _check(
-    tree: Node, read: Mapping[str, list[Node]], active: frozenset[str], findings: Findings
-) -> None:
-    if not any(read.values()) and not findings.failed:
-        mark = Mark(project.shown(Path(next(iter(read)))), 1, 1)
-        findings.add(mark, "", "the file is empty", 'a stack needs "services"')
-    require(STACK, tree, "", findings)
-    check_references(tree, active, findings)

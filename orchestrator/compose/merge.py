@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from orchestrator.compose.node import Node
 from orchestrator.compose.schema.hosts import Hosts
-from orchestrator.compose.schema.kinds import TEXT, Kind
+from orchestrator.compose.schema.kinds import ANYTHING, TEXT, Kind
 from orchestrator.compose.schema.shapes import ListOf, MapOf, Struct
 
 _ADDRESSES = ListOf(TEXT, unique=True)
@@ -28,7 +28,7 @@ def merge(kind: Kind, base: Node, over: Node) -> Node:
         case MapOf():
             merged = _merge_entries(base, over, lambda _: kind.value)
         case Struct() if not _differ(base.get(kind.same), over.get(kind.same)):
-            merged = _merge_entries(base, over, lambda key: kind.attributes[key].kind)
+            merged = _merge_entries(base, over, lambda key: _of(kind, key))
         case ListOf() if not kind.replaces:
             merged = over.holding(_joined(kind, settled(base).items, settled(over).items))
         case _:
@@ -57,6 +57,11 @@ def _merge_entries(base: Node, over: Node, kind_of: Callable[[str], Kind]) -> No
         else:
             merged[key] = settled(value)
     return base.holding(merged)
+
+
+def _of(kind: Struct, key: str) -> Kind:
+    attribute = kind.attributes.get(key)
+    return attribute.kind if attribute else ANYTHING
 
 
 def _differ(one: Node | None, other: Node | None) -> bool:

@@ -10,6 +10,13 @@ from typing import Any, Literal
 Tag = Literal["", "reset", "override"]
 
 
+class Verbatim(str):
+    """A string whose variables were left as they are: it is not looked into, as it may become
+    anything once they are replaced."""
+
+    __slots__ = ()
+
+
 class Invalid(Enum):
     """The value of a node that was refused: it is reported, later phases step over it."""
 
@@ -95,7 +102,7 @@ class Node:
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
             return [child.plain() for child in self.value]
-        return self.value
+        return str(self.value) if isinstance(self.value, Verbatim) else self.value
 
     def described(self) -> str:
         """What the value is, for a message: "a list", "the number 80", 'the string "x"'."""

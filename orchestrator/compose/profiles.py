@@ -13,8 +13,8 @@ def active_profiles(told: Sequence[str], environ: Mapping[str, str]) -> frozense
     return frozenset(name.strip() for name in (*told, *named) if name.strip())
 
 
-def profiles_of(service: Node) -> list[str]:
-    node = service.get("profiles")
+def profiles_of(service: Node | None) -> list[str]:
+    node = service.get("profiles") if service else None
     return [item.string for item in node.items] if node else []
 
 

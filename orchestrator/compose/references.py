@@ -163,8 +163,10 @@ class _Checks:
                 external = node.get("external")
                 if external is None or external.value is False or external.invalid:
                     continue
-                others = [k for k in node.entries if k not in ("external", "name")]
-                for other in others:
+                allowed = ("external", "name")
+                for other in node.entries:
+                    if other in allowed or other.startswith("x-"):
+                        continue
                     self.findings.add(
                         node.entries[other].key,
                         f"{section}.{key}.{other}",

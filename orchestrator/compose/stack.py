@@ -127,11 +127,17 @@ class _Services:
     def _depends_on(self, node: Node) -> tuple[Dependency, ...]:
         declared = node.get("depends_on")
         found = {
-            other: Dependency(service=other, **said)
+            other: Dependency(
+                service=other,
+                condition=said["condition"],
+                restart=said.get("restart", False),
+                required=said.get("required", True),
+            )
             for other, said in (declared.plain() if declared else {}).items()
         }
-        for other, _, _ in implied(node):
-            found.setdefault(other, Dependency(service=other, restart=True))
+        for other, key, _ in implied(node):
+            restart = not key.startswith("volumes_from")
+            found.setdefault(other, Dependency(service=other, restart=restart))
         return tuple(d for d in found.values() if d.service in self._taking_part)
 
     def _pull_policy(self, name: str, node: Node) -> PullPolicy:

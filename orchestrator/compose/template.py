@@ -6,7 +6,8 @@ Pure: the environment comes as a lookup. Source: compose specification, "Interpo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 Lookup = Callable[[str], str | None]
 
@@ -21,6 +22,33 @@ class TemplateError(Exception):
         super().__init__(what)
         self.what = what
         self.hint = hint
+
+
+class Use(NamedTuple):
+    """One use of a variable: `${name operator word}`."""
+
+    name: str
+    operator: str = ""
+    word: str = ""
+
+
+def uses(text: str) -> Iterator[Use]:
+    """Every use of a variable in a string, those within defaults too.  Raises: TemplateError."""
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        start = dollar + 1
+        if text.startswith("$", start):
+            position = start + 1
+        elif text.startswith("{", start):
+            end = _closing_brace(text, start)
+            use = _parsed(text[start + 1 : end])
+            yield use
+            yield from uses(use.word)
+            position = end + 1
+        else:
+            match = _name_at(text, start)
+            yield Use(match[0])
+            position = match.end()
 
 
 def substitute(text: str, lookup: Lookup, unset: Callable[[str], None] | None = None) -> str:
@@ -47,12 +75,17 @@ def _variable(
     if text.startswith("$", start):
         return "$", start + 1
     if not text.startswith("{", start):
-        match = _NAME.match(text, start)
-        if match is None:
-            raise TemplateError("a lone $ starts no variable", "write $$ for a plain $")
+        match = _name_at(text, start)
         return _plain(match[0], lookup, unset), match.end()
     end = _closing_brace(text, start)
     return _braced(text[start + 1 : end], lookup, unset), end + 1
+
+
+def _name_at(text: str, start: int) -> re.Match[str]:
+    match = _NAME.match(text, start)
+    if match is None:
+        raise TemplateError("a lone $ starts no variable", "write $$ for a plain $")
+    return match
 
 
 def _closing_brace(text: str, start: int) -> int:
@@ -70,26 +103,32 @@ def _closing_brace(text: str, start: int) -> int:
     raise TemplateError("${ is not closed by a }", "write $$ for a plain $")
 
 
-def _braced(body: str, lookup: Lookup, unset: Callable[[str], None] | None) -> str:
+def _parsed(body: str) -> Use:
     match = _NAME.match(body)
     if match is None:
         raise TemplateError(f"${{{body}}} does not start with a variable's name")
     name, rest = match[0], body[match.end() :]
     if not rest:
-        return _plain(name, lookup, unset)
+        return Use(name)
     operator = _OPERATOR.match(rest)
     if operator is None:
         raise TemplateError(
             f"${{{body}}} is not a variable", "after the name come :-, -, :?, ?, :+ or +"
         )
-    word = rest[operator.end() :]
+    return Use(name, operator[0], rest[operator.end() :])
+
+
+def _braced(body: str, lookup: Lookup, unset: Callable[[str], None] | None) -> str:
+    name, operator, word = _parsed(body)
+    if not operator:
+        return _plain(name, lookup, unset)
     value = lookup(name)
-    missing = value is None or (operator[0].startswith(":") and value == "")
-    if operator[0].endswith("+"):
+    missing = value is None or (operator.startswith(":") and value == "")
+    if operator.endswith("+"):
         return "" if missing else substitute(word, lookup, unset)
     if not missing:
         return value or ""
-    if operator[0].endswith("-"):
+    if operator.endswith("-"):
         return substitute(word, lookup, unset)
     message = substitute(word, lookup, unset)
     raise TemplateError(

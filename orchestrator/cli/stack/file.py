@@ -9,7 +9,10 @@ from orchestrator.cli.session import Session
 from orchestrator.errors import NotFound, PystackError
 
 if TYPE_CHECKING:
-    from orchestrator.compose.load import Loaded
+    from collections.abc import Sequence
+
+    from orchestrator.compose.load import Loaded, Project
+    from orchestrator.compose.phases import Phases
     from orchestrator.model.stack import Stack
 
 # Each is read from our own variable first, then from Docker Compose's.
@@ -31,16 +34,31 @@ def load(session: Session) -> Stack:
 def read(session: Session) -> Loaded:
     """The same with its warnings as values, nothing printed."""
     # YAML is imported by the commands that read a file, and by no other.
-    from orchestrator.compose.load import load_stack  # noqa: PLC0415
+    from orchestrator.compose.load import loaded  # noqa: PLC0415
+
+    return loaded(project_of(session))
+
+
+def project_of(
+    session: Session, services: Sequence[str] = (), phases: Phases | None = None
+) -> Project:
+    """What its files say before it becomes a stack; the profiles of `services` are active too.
+
+    Raises: as `load`.
+    """
+    from orchestrator.compose.load import load_project  # noqa: PLC0415
+    from orchestrator.compose.phases import ALL  # noqa: PLC0415
 
     options = session.options
-    return load_stack(
+    return load_project(
         [str(path) for path in files(session)],
         project_name=options.project_name or None,
         project_dir=options.project_directory or None,
         env_files=tuple(options.env_file),
         profiles=tuple(options.profile),
+        services=services,
         environ=session.environ,
+        phases=phases or ALL,
     )
 
 

@@ -22,7 +22,7 @@ def _service(node: Node, at: str, reading: Reading) -> list[Node]:
 ENV_FILE = Struct(
     "env_file",
     {
-        "path": Attribute(FilePath(), "The file.", required=True),
+        "path": Attribute(FilePath(to_read=True), "The file.", required=True),
         "required": Attribute(FLAG, "Whether it must be there; true unless said."),
         "format": Attribute(Choice(("raw",)), "raw takes each line literally."),
     },
@@ -36,20 +36,20 @@ EXTENDS = Struct(
     "extends",
     {
         "service": Attribute(TEXT, "The service to start from.", required=True),
-        "file": Attribute(FilePath(), "The file it is in; this one unless said."),
+        "file": Attribute(FilePath(to_read=True), "The file it is in; this one unless said."),
     },
     short=_service,
     short_schema={"type": "string"},
     form="a service's name or a mapping",
 )
 
-_PATHS = ListOf(FilePath(), single=True, form="a path or a list of paths")
+_PATHS = ListOf(FilePath(to_read=True), single=True, form="a path or a list of paths")
 INCLUDE = Struct(
     "include",
     {
         "path": Attribute(_PATHS, "The file, and files that override it.", required=True),
         "env_file": Attribute(_PATHS, "Variables for these files."),
-        "project_directory": Attribute(FilePath(), "Where their relative paths start."),
+        "project_directory": Attribute(FilePath(to_read=True), "Where their relative paths start."),
     },
     short=_path,
     short_schema={"type": "string"},

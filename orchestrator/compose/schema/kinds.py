@@ -12,24 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.compose.node import Node
+from orchestrator.compose.node import Node, Verbatim
+from orchestrator.compose.notation import cpu_count, go_duration, go_float
 from orchestrator.compose.problems import Findings, did_you_mean, one_of
 from orchestrator.errors import InvalidInput
-from orchestrator.model.quantities import format_number, parse_bytes, parse_cpus, parse_duration
+from orchestrator.model.quantities import parse_bytes, parse_cpus, parse_duration
 
+_DIGITS = re.compile(r"-?[0-9]+")
 NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading a file needs to know: where its relative paths start, and whose home `~` is."""
+    """What reading a file needs to know: where its relative paths start, and whose home `~` is.
+
+    With `as_written` the paths that a stack holds stay as they are; those of files that are read
+    to load it are made absolute all the same.
+    """
 
     findings: Findings
     base: Path
     home: str = "/"
+    as_written: bool = False
 
-    def absolute(self, path: str) -> str:
+    def absolute(self, path: str, *, to_read: bool = False) -> str:
         """The path made absolute and tidy, without looking at the disk."""
+        if self.as_written and not to_read:
+            return path
         if path == "~" or path.startswith("~/"):
             path = self.home + path[1:]
         # Not Path.resolve: a symbolic link in a mount's source is the user's choice.
@@ -72,8 +81,9 @@ class Kind:
 
 
 def passes(node: Node) -> bool:
-    """Whether a node needs no reading: it was refused already, or only says "remove this"."""
-    return node.invalid or node.tag == "reset"
+    """Whether a node needs no reading: it was refused already, only says "remove this", or still
+    has variables in it."""
+    return node.invalid or node.tag == "reset" or isinstance(node.value, Verbatim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +142,9 @@ class Scalar(Kind):
         if isinstance(value, bool):
             text = "true" if value else "false"
         elif isinstance(value, int):
-            text = node.text or str(value)
+            text = node.text if _DIGITS.fullmatch(node.text) else str(value)
         elif isinstance(value, float):
-            text = format_number(value)
+            text = go_float(value)
         else:
             text = value if isinstance(value, str) else ""
         if isinstance(value, (dict, list)) or value is None:
@@ -225,6 +235,7 @@ class Quantity(Kind):
     form: str
     numbers: bool = True
     unlimited: bool = False
+    write: Callable[[Any], Any] = str
 
     def read(self, node: Node, at: str, reading: Reading) -> Node:
         if passes(node):
@@ -268,14 +279,16 @@ class Mode(Kind):
 
 @dataclass(frozen=True, slots=True)
 class FilePath(Kind):
-    """A path on this machine, made absolute."""
+    """A path on this machine, made absolute; `to_read` is one of a file that loading reads."""
+
+    to_read: bool = False
 
     def read(self, node: Node, at: str, reading: Reading) -> Node:
         if passes(node):
             return node
         if not node.string:
             return reading.expected(node, at, "a path")
-        return node.holding(reading.absolute(node.string))
+        return node.holding(reading.absolute(node.string, to_read=self.to_read))
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string"}
@@ -303,9 +316,21 @@ class Parsed(Kind):
         return {"type": "string"}
 
 
+@dataclass(frozen=True, slots=True)
+class Anything(Kind):
+    """What nobody looks into: an extension."""
+
+    def read(self, node: Node, at: str, reading: Reading) -> Node:
+        return node
+
+    def schema(self) -> dict[str, Any]:
+        return {}
+
+
+ANYTHING = Anything()
 TEXT = Text()
 FLAG = Flag()
 WHOLE = Whole()
 SIZE = Quantity(parse_bytes, 'a size such as "512m"')
-DURATION = Quantity(parse_duration, 'a duration such as "1m30s"', numbers=False)
-CPUS = Quantity(parse_cpus, "a number of CPUs such as 0.5")
+DURATION = Quantity(parse_duration, 'a duration such as "1m30s"', numbers=False, write=go_duration)
+CPUS = Quantity(parse_cpus, "a number of CPUs such as 0.5", write=cpu_count)

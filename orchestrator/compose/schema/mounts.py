@@ -33,15 +33,14 @@ def long_volume(node: Node, at: str, reading: Reading) -> list[Node]:
             )
         ]
     if len(parts) == 1:
-        return [node.holding({"type": "volume", "target": parts[0]})]
+        return [node.holding({"type": "volume", "target": parts[0], "volume": {}})]
     source, target, *rest = parts
     long: dict[str, Any] = {
         "type": "bind" if is_path(source) else "volume",
         "source": source,
         "target": target,
     }
-    if is_path(source):
-        long["bind"] = {"create_host_path": True}
+    long[long["type"]] = {"create_host_path": True} if is_path(source) else {}
     for option in rest[0].split(",") if rest else ():
         if not _add_option(long, option):
             return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from orchestrator.compose.notation import microseconds
 from orchestrator.compose.schema.build import BUILD
 from orchestrator.compose.schema.commands import Command, Test
 from orchestrator.compose.schema.deploy import DEPLOY
@@ -49,6 +50,7 @@ from orchestrator.compose.schema.security import SecurityOption
 from orchestrator.compose.schema.shapes import (
     OPTIONS,
     PAIRS,
+    TEXT_OR_SET,
     TEXT_OR_TEXTS,
     WORDS,
     Attribute,
@@ -62,6 +64,7 @@ _SIZE_OR_ALL = Quantity(parse_bytes, 'a size such as "512m", or -1', unlimited=T
 _MICROSECONDS = Quantity(
     lambda value: float(value) if not isinstance(value, str) else _microseconds(value),
     "microseconds or a duration",
+    write=microseconds,
 )
 
 
@@ -265,9 +268,9 @@ CARRIED = {
     ),
     "deploy": Attribute(DEPLOY, "How many containers, and what they may use."),
     "devices": Attribute(ListOf(_DEVICE, identity=device_identity), "Devices of the host."),
-    "dns": Attribute(TEXT_OR_TEXTS, "Name servers."),
+    "dns": Attribute(TEXT_OR_SET, "Name servers."),
     "dns_opt": Attribute(WORDS, "Options of the resolver."),
-    "dns_search": Attribute(TEXT_OR_TEXTS, "Domains to search."),
+    "dns_search": Attribute(TEXT_OR_SET, "Domains to search."),
     "domainname": Attribute(TEXT, "Its domain name."),
     "entrypoint": Attribute(Command(), "The entry point; the image's unless said."),
     "env_file": Attribute(ENV_FILES, "Files of variables."),
@@ -282,7 +285,8 @@ CARRIED = {
     "init": Attribute(FLAG, "A small init that reaps and forwards signals."),
     "ipc": Attribute(TEXT, "Whose IPC namespace."),
     "label_file": Attribute(
-        ListOf(FilePath(), single=True, form="a path or a list of paths"), "Files of labels."
+        ListOf(FilePath(to_read=True), single=True, form="a path or a list of paths"),
+        "Files of labels.",
     ),
     "labels": Attribute(PAIRS, "Labels."),
     "links": Attribute(WORDS, "Services to reach by other names."),
@@ -321,7 +325,7 @@ CARRIED = {
     "stop_grace_period": Attribute(DURATION, "The time it has to stop; 10s unless said."),
     "stop_signal": Attribute(TEXT, "The signal that stops it."),
     "sysctls": Attribute(PAIRS, "Kernel parameters."),
-    "tmpfs": Attribute(TEXT_OR_TEXTS, "Temporary file systems."),
+    "tmpfs": Attribute(TEXT_OR_SET, "Temporary file systems."),
     "tty": Attribute(FLAG, "A terminal."),
     "ulimits": Attribute(ULIMITS, "Limits of its processes."),
     "user": Attribute(TEXT, "Who runs it."),

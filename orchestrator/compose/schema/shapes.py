@@ -11,6 +11,9 @@ from orchestrator.compose.node import Node
 from orchestrator.compose.problems import nearest
 from orchestrator.compose.schema.kinds import TEXT, Kind, Reading, Scalar, passes
 
+# The text of an empty mapping that stands for a value that was not given.
+NOTHING = "null"
+
 
 @dataclass(frozen=True, slots=True)
 class ListOf(Kind):
@@ -119,7 +122,7 @@ class MapOf(Kind):
             elif item.value in entries:
                 reading.findings.add(item.mark, here, f'"{item.value}" is listed twice', "keep one")
             else:
-                entries[item.value] = item.holding(self.listed)
+                entries[item.value] = item.holding(self.listed or None)
         return entries
 
     def schema(self) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Struct(Kind):
-    """A mapping with known keys (and `x-` ones, which are ignored).
+    """A mapping with known keys (and `x-` ones, which mean nothing and are kept).
 
     `short` turns a short form into long ones, which are then read. `same` names a key that must
     agree for a later file's mapping to be merged into an earlier one's, not to replace it.
@@ -173,7 +176,7 @@ class Struct(Kind):
         if passes(node):
             return [node]
         if node.value is None and self.nullable:
-            return [node.holding({})]
+            return [replace(node.holding({}), text=NOTHING)]
         if isinstance(node.value, dict):
             return [self._long(node, at, reading)]
         if self.short is None or node.value is None or isinstance(node.value, list):
@@ -190,7 +193,9 @@ class Struct(Kind):
                 if attribute.pending and child.tag != "reset":
                     reading.findings.warn(child.key, here, attribute.pending)
                 read[key] = attribute.kind.read(child, here, reading)
-            elif not key.startswith("x-"):
+            elif key.startswith("x-"):
+                read[key] = child
+            else:
                 meant = nearest(key, self.attributes)
                 hint = f'did you mean "{meant}"?' if meant else ""
                 refused = reading.findings.refuse(
@@ -206,8 +211,13 @@ class Struct(Kind):
         return {"$ref": f"#/definitions/{self.name}"}
 
 
+def _text(node: Node) -> Hashable:
+    return node.string or id(node)
+
+
 TEXTS = ListOf(TEXT)
 WORDS = ListOf(TEXT, unique=True)
 TEXT_OR_TEXTS = ListOf(TEXT, single=True, form="a string or a list of strings")
+TEXT_OR_SET = ListOf(TEXT, single=True, identity=_text, form="a string or a list of strings")
 PAIRS = MapOf(Scalar(), pairs=True, form="a mapping or a list of NAME=VALUE")
 OPTIONS = MapOf(Scalar(nothing=False))

@@ -221,10 +221,11 @@ def test_restart_of_the_stack_is_one_wish(fake: FakeEngine, say: Say, stack: Pat
 def test_config_prints_what_the_file_means(fake: FakeEngine, say: Say, stack: Path) -> None:
     value = json.loads(say("config", "--format", "json").out)
     assert value["name"] == "demo"
-    assert value["services"][0]["container"] == {
-        "image": "busybox",
+    assert value["services"]["web"] == {
         "command": ["sleep", "1000"],
-        **{k: v for k, v in value["services"][0]["container"].items() if k == "attachments"},
+        "entrypoint": None,
+        "image": "busybox",
+        "networks": {"default": None},
     }
     assert say("config", "-q").out == ""
     assert say("config", "--services").out == "web\n"

@@ -244,7 +244,7 @@ def test_an_attribute_of_the_container(
         ("container_name: one", "container_name", "one"),
         ("pull_policy: if_not_present", "pull_policy", "missing"),
         ("pull_policy: always", "pull_policy", "always"),
-        ("volumes_from: [db]", "depends_on", (Dependency(service="db", restart=True),)),
+        ("volumes_from: [db]", "depends_on", (Dependency(service="db"),)),
         ("attach: false", "attach", False),
         ("deploy: {update_config: {parallelism: 2, delay: 10s, order: start-first, "
          "failure_action: rollback, monitor: 1m, max_failure_ratio: 0.5}}", "update",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.controller.desired import config_hash
+from orchestrator.model.config_hash import config_hash
 from orchestrator.model.container import ContainerSpec, Mount, Resources
 from orchestrator.model.stack import Service
 

@@ -1,0 +1,162 @@
+"""A project in Compose's canonical form: every default, name and dependency written out.
+
+Source: the output of `docker compose config` of Compose 2.26.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from orchestrator.compose.dependencies import implied
+from orchestrator.compose.environment import environment_of, labels_of, resolved
+from orchestrator.compose.load import Project
+from orchestrator.compose.networking import DEFAULT, network_keys
+from orchestrator.compose.node import Node
+from orchestrator.compose.order import ordered
+from orchestrator.compose.profiles import takes_part
+from orchestrator.compose.schema.stack import STACK
+from orchestrator.compose.written import written
+
+_RESOURCES = ("networks", "volumes", "secrets", "configs")
+
+
+def canonical(
+    project: Project,
+    *,
+    services: Sequence[str] = (),
+    normalize: bool = True,
+    resolve_environment: bool = True,
+) -> dict[str, Any]:
+    """The project as `docker compose config` writes it, of these services and what they need.
+
+    Without `normalize` nothing is added to what the files say. With variables left in it, the
+    form holds what is declared and not used as well, as nobody can tell.
+    Raises: StackInvalid: a file of variables cannot be read.
+    """
+    tree = project.tree
+    whole = project.phases.interpolate
+    said: dict[str, Any] = written(STACK, tree)
+    said.pop("version", None)
+    nodes = tree.get("services")
+    entries = nodes.entries if nodes else {}
+    chosen = _chosen(project, entries, services)
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted(chosen):
+        service = said["services"][name]
+        service.pop("extends", None)
+        if whole and resolve_environment:
+            _resolve(project, name, entries[name], service)
+        if normalize:
+            _normalize(project, service, entries[name])
+        found[name] = service
+    form: dict[str, Any] = {"name": project.name} if whole or normalize else {}
+    form["services"] = found
+    for section in _RESOURCES:
+        resources = dict(said.get(section) or {})
+        if normalize and section == "networks":
+            _add_default(resources, chosen.values())
+        used = _used(section, chosen.values(), found) if whole else set(resources)
+        form[section] = {
+            key: _named(project, key, value) if normalize else value or {}
+            for key, value in sorted(resources.items())
+            if key in used
+        }
+        if not form[section]:
+            del form[section]
+    form |= {key: value for key, value in said.items() if key.startswith("x-")}
+    project.findings.raise_any()
+    return _escaped(form) if whole else form
+
+
+def _chosen(project: Project, services: dict[str, Node], asked: Sequence[str]) -> dict[str, Node]:
+    """The services that take part; of those only the ones asked for and what they depend on."""
+    # A profile that is a variable may be any.
+    everything = not project.phases.interpolate
+    taking_part = {k: v for k, v in services.items() if everything or takes_part(v, project.active)}
+    if not asked:
+        return taking_part
+    found: dict[str, Node] = {}
+    left = list(asked)
+    while left:
+        name = left.pop()
+        if name in found or name not in taking_part:
+            continue
+        node = found[name] = taking_part[name]
+        declared = node.get("depends_on")
+        left += [*(declared.entries if declared else ()), *(other for other, _, _ in implied(node))]
+    return found
+
+
+def _resolve(project: Project, name: str, node: Node, service: dict[str, Any]) -> None:
+    """The variables and labels of files, and what the environment says, are written out."""
+    at = f"services.{name}"
+    known = environment_of(node, at, project.environ, project.findings)
+    own = node.get("environment")
+    missing = {key: None for key in (own.entries if own else {}) if key not in known}
+    service.pop("env_file", None)
+    if everything := {**known, **missing}:
+        service["environment"] = dict(sorted(everything.items()))
+    if service.pop("label_file", None):
+        service["labels"] = dict(sorted(labels_of(node, project.findings).items()))
+
+
+def _normalize(project: Project, service: dict[str, Any], node: Node) -> None:
+    depends_on: dict[str, Any] = service.get("depends_on") or {}
+    for other, key, _ in implied(node):
+        restart = {} if key.startswith("volumes_from") else {"restart": True}
+        implicit = {"condition": "service_started", **restart, "required": True}
+        depends_on.setdefault(other, implicit)
+    if depends_on:
+        service["depends_on"] = dict(sorted(depends_on.items()))
+    keys = network_keys(node)
+    if keys == [DEFAULT] and not service.get("networks"):
+        service["networks"] = {DEFAULT: None}
+    build: dict[str, Any] = service.get("build") or {}
+    if build and "dockerfile_inline" not in build:
+        build.setdefault("dockerfile", "Dockerfile")
+    if project.phases.interpolate and build.pop("args", None):
+        args = resolved(node.get("build", "args"), project.environ)
+        build |= {"args": dict(sorted(args.items()))} if args else {}
+        service["build"] = ordered("build", build)
+
+
+def _add_default(networks: dict[str, Any], services: Iterable[Node]) -> None:
+    if any(DEFAULT in network_keys(service) for service in services):
+        networks.setdefault(DEFAULT, {})
+
+
+def _used(section: str, services: Iterable[Node], found: dict[str, dict[str, Any]]) -> set[str]:
+    """The keys of a section that services refer to."""
+    if section == "networks":
+        return {key for service in services for key in network_keys(service)}
+    used: set[str] = set()
+    for service in found.values():
+        if section == "volumes":
+            mounts = [m for m in service.get("volumes") or () if isinstance(m, dict)]
+            used |= {m["source"] for m in mounts if m.get("type") == "volume" and "source" in m}
+            continue
+        granted = [
+            *(service.get(section) or ()),
+            *((service.get("build") or {}).get(section) or ()),
+        ]
+        used |= {grant["source"] for grant in granted if isinstance(grant, dict)}
+    return used
+
+
+def _named(project: Project, key: str, said: dict[str, Any] | None) -> dict[str, Any]:
+    """A resource with its name on the machine first."""
+    said = said or {}
+    default = key if said.get("external") else f"{project.name}_{key}"
+    return {"name": said.get("name", default), **said}
+
+
+def _escaped(value: Any) -> Any:
+    """The value with its dollars doubled, so that reading it again gives the same."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {key: _escaped(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_escaped(each) for each in value]
+    return value

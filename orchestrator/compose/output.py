@@ -1,0 +1,48 @@
+"""A project's canonical form as text: YAML, or JSON as Compose writes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from orchestrator.compose.order import ordered
+from orchestrator.compose.scalars import resolve
+
+# Compose says these of every service in JSON, and of none in YAML.
+_COMMANDS = ("command", "entrypoint")
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Quotes every string that YAML 1.1 or 1.2 would take for something else."""
+
+
+def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(resolve(text), str) and text not in ("y", "n", "Y", "N") else '"'
+    if "\n" in text:
+        style = "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def as_yaml(form: dict[str, Any]) -> str:
+    """The form as YAML that any loader reads back to the same values."""
+    text = yaml.dump(form, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30)
+    assert isinstance(text, str)
+    return text
+
+
+def as_json(form: dict[str, Any]) -> str:
+    """The form as JSON; its sections by name, as Compose has them."""
+    services = {name: _with_commands(said) for name, said in form.get("services", {}).items()}
+    networks = {name: {"ipam": {}, **(n or {})} for name, n in form.get("networks", {}).items()}
+    whole = {**form, "services": services, **({"networks": networks} if networks else {})}
+    ordered = {key: whole[key] for key in sorted(whole)}
+    return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+
+
+def _with_commands(said: dict[str, Any]) -> dict[str, Any]:
+    return ordered("service", {**dict.fromkeys(_COMMANDS), **said})

@@ -1,0 +1,138 @@
+"""`config` against Docker Compose itself: the same files mean the same to both.
+
+Each directory of tests/data/compose-corpus is a project; its case.json says with what options it
+is read: files, profiles, env, env_files, name, dir.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.compose.canonical import canonical
+from orchestrator.compose.find import find_override, find_stack_file
+from orchestrator.compose.load import load_project, loaded
+from orchestrator.compose.output import as_json
+from tests.support.compose import UnreachableError, compose_program
+
+CORPUS = Path(__file__).parents[1] / "data" / "compose-corpus"
+CASES = sorted(path.name for path in CORPUS.iterdir())
+
+# Where pystack says something else, and why that is right: case, place, reason.
+DIFFERENCES = {
+    ("everything", "networks.n1.ipam.options"): "Compose 2.26 drops the options of ipam",
+    ("everything", "services.full.volumes[5].bind.create_host_path"): (
+        "false is said: left out, it would be true when the output is read again"
+    ),
+    ("interpolation", "services.a.labels.key.$A"): (
+        "keys hold no variables: a dollar doubled in one would stay doubled"
+    ),
+    ("interpolation", "services.a.labels.key.$$A"): "the same",
+    ("numbers", "services.numbers.environment.DATE"): (
+        "YAML 1.2 has no dates: the text is what was meant, not a time with a zone"
+    ),
+    ("volumes", "services.volumes.volumes[8].source"): "the same path without . and .. in it",
+}
+
+
+@pytest.fixture(scope="session")
+def compose() -> Path:
+    try:
+        return compose_program()
+    except UnreachableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_project_means_the_same_to_compose(
+    case: str, compose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CORPUS / case)
+    file = Path("case.json")
+    options = json.loads(file.read_text()) if file.exists() else {}
+    environ = {"PATH": os.environ["PATH"], "HOME": "/root", **options.get("env", {})}
+    theirs = without_quirks(said_by_compose(compose, options, environ))
+    ours = said_by_pystack(options, environ)
+    found = differences("", ours, theirs)
+    expected = {place for name, place in DIFFERENCES if name == case}
+    assert {place: both for place, both in found.items() if place not in expected} == {}
+    assert set(found) == expected, "a difference that is listed is none any more"
+
+
+def said_by_compose(compose: Path, options: dict[str, Any], environ: dict[str, str]) -> Any:
+    words: list[str] = []
+    for key, flag in (("files", "-f"), ("env_files", "--env-file"), ("profiles", "--profile")):
+        words += [word for value in options.get(key, ()) for word in (flag, value)]
+    for key, flag in (("name", "-p"), ("dir", "--project-directory")):
+        words += [flag, options[key]] if key in options else []
+    command = [compose, *words, "config", "--format", "json"]
+    done = subprocess.run(
+        command, check=False, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def said_by_pystack(options: dict[str, Any], environ: dict[str, str]) -> Any:
+    files = options.get("files") or found_files()
+    project = load_project(
+        files,
+        project_name=options.get("name"),
+        project_dir=options.get("dir"),
+        env_files=options.get("env_files", ()),
+        profiles=options.get("profiles", ()),
+        environ=environ,
+    )
+    loaded(project)
+    return json.loads(as_json(canonical(project)))
+
+
+def found_files() -> list[str]:
+    found = find_stack_file(Path.cwd())
+    override = find_override(found)
+    return [str(found), *([str(override)] if override else [])]
+
+
+def without_quirks(theirs: dict[str, Any]) -> dict[str, Any]:
+    """Compose's JSON as its own YAML has it."""
+    for service in theirs.get("services", {}).values():
+        # The fields of these have no names in JSON, only those of the program.
+        for listed in (service.get("blkio_config") or {}).values():
+            for device in listed if isinstance(listed, list) else ():
+                for key in list(device):
+                    device[key.lower()] = device.pop(key)
+        # These are there even where nothing is said of them.
+        deploy = service.get("deploy") or {}
+        for key in ("placement", "resources"):
+            if deploy.get(key) == {}:
+                del deploy[key]
+        # A rule that runs nothing has an empty command all the same.
+        for rule in (service.get("develop") or {}).get("watch", ()):
+            if rule.get("exec") == {"command": None}:
+                del rule["exec"]
+    return theirs
+
+
+def differences(place: str, ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
+    """What differs, by its place: what pystack says and what Compose says."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in {**ours, **theirs}:
+            below = f"{place}.{key}".lstrip(".")
+            if key.startswith("x-") and key not in theirs and place:
+                continue  # Compose leaves the extensions below the top out of its JSON
+            if key not in ours or key not in theirs:
+                found[below] = (ours.get(key, "nothing"), theirs.get(key, "nothing"))
+            else:
+                found |= differences(below, ours[key], theirs[key])
+        return found
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return {k: v for i, (a, b) in pairs for k, v in differences(f"{place}[{i}]", a, b).items()}
+    same = ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
+    return {} if same else {place: (ours, theirs)}
