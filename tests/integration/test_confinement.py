@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.runtime.bundle import exec_process, read_process
+from tests.support.builds import build_place
 from tests.support.confined import LENT, call_number, calling, perl
 from tests.support.containers import Place
+from tests.support.isolation import Isolation
+from tests.support.oci import OciImage
 
 # Docker's default set, as the kernel writes it.
 CAPABILITIES = "00000000a80425fb"
@@ -201,3 +204,16 @@ def elf32(call: int, argument: int) -> bytes:
     )
     segment = struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 5, 0x1000)
     return header + segment + code
+
+
+async def test_what_a_build_runs_is_held_by_the_same(
+    isolation: Isolation, busybox_image: OciImage, tmp_path: Path, cgroup_parent: str
+) -> None:
+    directory = isolation.work_dir / tmp_path.name
+    async with build_place(directory, busybox_image, "busybox", cgroup_parent) as place:
+        await place.build(
+            "FROM busybox\n"
+            "RUN grep -Eq '^Seccomp:.2' /proc/self/status\n"
+            f"RUN grep -q {CAPABILITIES} /proc/self/status\n"
+            "RUN ! unshare -U true && ! mount -t tmpfs t /tmp\n"
+        )
