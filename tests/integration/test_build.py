@@ -508,3 +508,39 @@ async def test_times_are_kept_and_directories_that_were_there_keep_theirs(place:
         names = ("etc/sub/file", "etc/sub", "etc/file", "new/file", "new/sub", "new/sub/file")
         assert {name: (root / name).stat().st_mtime for name in names} == dict.fromkeys(names, 1000)
         assert (root / "etc").stat().st_mtime == before
+
+
+async def test_a_run_is_confined_as_a_container_is(place: Place) -> None:
+    image = await place.build(
+        "FROM busybox\nWORKDIR /out\n"
+        "RUN grep -E '^(Seccomp|CapEff|NoNewPrivs):' /proc/self/status | tr -d '\\t' > status\n"
+        "RUN cat /proc/sysrq-trigger /proc/kcore 2>/dev/null | wc -c > masked;"
+        " ! (echo 1 > /proc/sys/kernel/panic) 2>/dev/null && echo kept >> masked\n"
+        "RUN ! mount -t tmpfs none /mnt 2>/dev/null && [ $(ls -d /proc/[0-9]* | wc -l) -lt 5 ]\n"
+    )
+    files = await place.files(image, "out")
+    assert "Seccomp:2" in files["status"]
+    # Docker's fourteen capabilities, and no more.
+    assert "CapEff:00000000a80425fb" in files["status"]
+    assert files["masked"] == "644 0:0 0\nkept\n"
+
+
+async def test_an_image_can_be_built_in_a_network_of_ones_own(place: Place) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        await place.build("FROM busybox\nRUN true\n", network="nowhere")
+    image = await place.build(
+        "FROM busybox\nRUN readlink /proc/self/ns/net > /namespace\n", network="host"
+    )
+    async with place.root(image) as root:
+        assert (root / "namespace").read_text().strip() == str(Path("/proc/self/ns/net").readlink())
+
+
+async def test_a_linked_or_bound_mount_is_the_same_for_every_run(place: Place) -> None:
+    place.write({"src/a": "1"})
+    mount = "--mount=type=bind,source=src,target=/m"
+    image = await place.build(
+        f"FROM busybox\nRUN {mount} cp /m/a /1\nRUN {mount},rw echo 2 > /m/a && cp /m/a /2\n"
+        f"RUN {mount} cp /m/a /3\n"
+    )
+    async with place.root(image) as root:
+        assert [(root / n).read_text().strip() for n in "123"] == ["1", "2", "1"]
