@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,9 @@ class _Loading:
         async with self.store.exclusive(blob.digest):
             if known := await known_layer(self.store, blob, chain):
                 return known
+            new = not self.store.has_blob(blob.digest)
+            # One that is not compressed may well be a layer that packs to the same bytes again.
+            plain = blob.digest == diff_id
             return await add_layer(
                 self.store,
                 self._pieces(member, diff_id),
@@ -219,7 +223,8 @@ class _Loading:
                 diff_id,
                 chain,
                 max_bytes=self.limits.layer_bytes,
-                keep_blob=not self.store.has_blob(blob.digest),
+                keep_blob=new and not plain,
+                again=partial(self.archive.copy, member) if new and plain else None,
             )
 
     async def _pieces(self, member: Member, diff_id: str) -> AsyncGenerator[bytes]:

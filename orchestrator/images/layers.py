@@ -46,9 +46,11 @@ async def add_layer(
     max_bytes: int,
     keep_blob: bool,
     grown: Path | None = None,
+    again: Callable[[Path], None] | None = None,
 ) -> Layer:
     """The layer that the pieces of its blob make, visible in the store. With `grown` the blob
-    grows there, after what the file holds already, which pieces begin with.
+    grows there, after what the file holds already, which pieces begin with. `again` writes a blob
+    that was not kept to a file, should it turn out to be needed.
 
     Raises: Failed: a digest differs, the layer is damaged or too large, the disk is full; then
     nothing of it stays. What pieces raises passes through, and `grown` stays for another try.
@@ -69,7 +71,9 @@ async def add_layer(
         raise
     # Shielded from here on: a finished layer that nobody takes would stay in the store's tmp.
     with anyio.CancelScope(shield=True):
-        layer = await anyio.to_thread.run_sync(_commit, store, unpacked, blob, diff_id, chain)
+        layer = await anyio.to_thread.run_sync(
+            _commit, store, unpacked, blob, diff_id, chain, again
+        )
     return layer  # noqa: RET504 (a return inside the scope might be swallowed by it)
 
 
@@ -124,12 +128,22 @@ async def _feed(unpacker: Unpacker, pieces: AsyncIterator[bytes]) -> None:
 
 
 def _commit(
-    store: ContentStore, unpacked: Unpacked, blob: Descriptor, diff_id: str, chain: str
+    store: ContentStore,
+    unpacked: Unpacked,
+    blob: Descriptor,
+    diff_id: str,
+    chain: str,
+    again: Callable[[Path], None] | None,
 ) -> Layer:
+    kept = unpacked.blob
     try:
         _check(unpacked, blob, diff_id)
-        if unpacked.blob is not None and not _packs_again(unpacked, blob):
-            store.adopt_blob(unpacked.blob, blob.digest)
+        if (kept is not None or again is not None) and not _packs_again(unpacked, blob):
+            if kept is None and again is not None:
+                kept = store.scratch()
+                again(kept)
+            assert kept is not None
+            store.adopt_blob(kept, blob.digest)
         record = LayerRecord(
             chain_id=chain,
             diff_id=diff_id,
@@ -148,8 +162,8 @@ def _commit(
     finally:
         # Whatever was adopted is not there any more.
         store.discard(unpacked.directory)
-        if unpacked.blob is not None:
-            store.discard(unpacked.blob)
+        if kept is not None:
+            store.discard(kept)
     return Layer(blob=blob, diff_id=diff_id, chain_id=chain, size_bytes=unpacked.content_bytes)
 
 

@@ -310,3 +310,17 @@ async def test_a_diff_id_that_is_no_sha256_is_refused_in_words(store: ContentSto
     with pytest.raises(Failed) as caught:
         await load(store, layout("sha256").replace(b'"sha256:', b'"md5sum:'))
     assert caught.value.code == "digest-invalid"
+
+
+async def test_a_plain_layer_of_another_tool_is_kept_as_it_came(store: ContentStore) -> None:
+    tree = archive({"z": b"last first", "a": b"in no order of ours"})
+    diff_id = "sha256:" + hashlib.sha256(tree).hexdigest()
+    config = CONFIG | {"rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    listed = [{"Config": "c.json", "Layers": ["l/layer.tar"], "RepoTags": ["app:1"]}]
+    data = archive({"manifest.json": listed, "c.json": config, "l/layer.tar": tree})
+    (image,) = await load(store, data)
+    assert image.layers[0].blob.digest == diff_id
+    assert store.blob_path(diff_id).read_bytes() == tree
+    assert list((store.root / "tmp").iterdir()) == []
+    other = ContentStore(store.root.parent / "other")
+    assert (await load(other, await saved(store, image)))[0].id == image.id
