@@ -44,19 +44,27 @@ class Connections:
             after = replace(container, endpoints=(*container.endpoints, endpoint))
             if container.running:
                 await self._networks.wiring.plug_in(container, after)
-                await self._networks.publish(after)
+                try:
+                    await self._networks.publish(after)
+                except BaseException:
+                    with anyio.move_on_after(10, shield=True):
+                        await self._networks.wiring.unplug(after, container)
+                    raise
             return after
 
         after = await self._changed(reference, join)
         self._tell(after, network, "connect")
 
     async def disconnect(self, network_reference: str, reference: str, *, force: bool) -> None:
-        """Nothing, once the container is not on the network; `force`: of a container that is not
-        known, whatever is left on the network is nobody's.
+        """Nothing, once the container is not on the network, which may be gone itself; with `force`
+        one that is not on it is no error.
 
         Raises: NotFound; Conflict: it is not on it.
         """
         network = self._networks.find(network_reference)
+        left_on = {e.network_name for e in self._records.get(reference).endpoints}
+        if network is None and network_reference not in left_on:
+            self._networks.get(network_reference)
 
         async def part(container: Container) -> Container:
             endpoint = _its_endpoint(container, network, network_reference)

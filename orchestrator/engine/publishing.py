@@ -14,11 +14,13 @@ goes on with them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from anyio import to_thread
+
 from orchestrator.errors import Conflict, InvalidInput, PystackError
-from orchestrator.model.container import PortBinding
+from orchestrator.model.container import ContainerSpec, PortBinding
 from orchestrator.model.observed import Container
 from orchestrator.network import ports, sharing
 from orchestrator.network.driver import NetworkDriver
@@ -94,8 +96,7 @@ class Publishing:
         if self._publisher.holds(binding):
             return False
         try:
-            for one in ports.hold(binding):
-                one.close()
+            _try_to_hold([binding])
         except PystackError:
             return False
         return True
@@ -109,8 +110,30 @@ class Publishing:
         self._publisher.check(wish, gone)
         for binding in fixed:
             if not self._publisher.holds(binding):
-                for one in ports.hold(binding):
-                    one.close()
+                _try_to_hold([binding])
+
+    async def check_wishes(
+        self, wishes: Mapping[str, ContainerSpec], gone: Collection[str] = ()
+    ) -> None:
+        """Nothing, when containers like these, by name, could all publish their fixed ports, once
+        the containers whose ids are `gone` have ended: for knowing before anything is changed.
+
+        Raises: Conflict: port-in-use, saying by whom.
+        """
+        claims: dict[str, Claim] = {}
+        for name, spec in wishes.items():
+            if spec.network_mode in ("host", "none") or ":" in spec.network_mode:
+                continue
+            fixed = tuple(
+                replace(b, host_ip=ports.address(b.host_ip)) for b in spec.ports if not _is_open(b)
+            )
+            claim = Claim(container_id=name, bindings=fixed, group=spec.labels.get(GROUP_LABEL, ""))
+            self._publisher.check(claim, gone)
+            for other_name, other in claims.items():
+                _check_apart(name, claim, other_name, other)
+            claims[name] = claim
+            free = [b for b in fixed if not self._publisher.holds(b)]
+            await to_thread.run_sync(_try_to_hold, free)
 
     async def publish(self, container: Container) -> None:
         """Nothing, once the container's ports, and no others of it, are served.
@@ -160,6 +183,27 @@ class Publishing:
     def close(self) -> None:
         """Nothing; the ports go on without us."""
         self._publisher.close()
+
+
+def _try_to_hold(bindings: Iterable[PortBinding]) -> None:
+    """Nothing, when nobody else has one of these places (blocking).  Raises: as `ports.hold`."""
+    for binding in bindings:
+        for one in ports.hold(binding):
+            one.close()
+
+
+def _check_apart(name: str, claim: Claim, other_name: str, other: Claim) -> None:
+    for binding in claim.bindings:
+        for theirs in other.bindings:
+            clash = sharing.overlaps(binding, theirs)
+            if clash and not sharing.may_share(claim, binding, other, theirs):
+                where = f"{binding.host_ip or '*'}:{binding.host_port}/{binding.protocol}"
+                raise Conflict(
+                    f"{other_name} and {name} both publish the host port {where}",
+                    code="port-in-use",
+                    about=where,
+                    hint=f"give them ports of their own, or both the label {GROUP_LABEL}",
+                )
 
 
 def group_of(container: Container) -> str:

@@ -293,3 +293,25 @@ def test_the_networks_of_a_stack_are_as_its_file_says(
     assert "up to date" in engine.cli("up", "-d", cwd=project).output
     engine.cli("down", cwd=project)
     assert engine.cli("network", "list", "-f", "type=custom", "-q").stdout == ""
+
+
+def test_a_port_in_use_is_found_before_anything_of_a_stack_is_made(
+    engine: EngineUnderTest, project: Path
+) -> None:
+    service = "{image: busybox, command: [sleep, '1000'], stop_signal: KILL, ports: ['8080:80']}"
+    file = project / "stack.yml"
+    file.write_text(f"services:\n  db: {{image: busybox}}\n  web: {service}\n")
+    with socket.create_server(("0.0.0.0", 8080)):
+        said = engine.run("up", "-d", cwd=project)
+        assert said.exit_code == 1
+        assert "the host port *:8080/tcp is in use by process" in said.stderr
+        assert engine.containers() == []
+        assert engine.cli("network", "ls", "-q", "-f", "type=custom").stdout == ""
+    file.write_text(f"services:\n  web: {service}\n  www: {service}\n")
+    twice = engine.run("up", "-d", cwd=project)
+    assert twice.exit_code == 1
+    assert "web and www both publish the host port *:8080/tcp" in twice.stderr
+    file.write_text(f"services:\n  web: {service}\n")
+    engine.cli("up", "-d", cwd=project)
+    assert "up to date" in engine.cli("up", "-d", cwd=project).output
+    engine.cli("down", cwd=project)

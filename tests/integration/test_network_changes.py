@@ -149,6 +149,8 @@ async def test_what_cannot_be_connected_is_refused(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             await w.connections.connect(web.id, Attachment(network="nowhere"))
         wish = Attachment(network="one", ipv4_address=web.endpoints[0].ipv4)
+        with pytest.raises(NotFound, match="network nowhere not found"):
+            await w.connections.disconnect("nowhere", web.id, force=False)
         with pytest.raises(Conflict, match="taken by container web"):
             await w.connections.connect(other.id, wish)
         assert [e.network_name for e in w.now(other).endpoints] == ["bridge"]

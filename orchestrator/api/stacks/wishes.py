@@ -208,7 +208,7 @@ def _services(body: dict[str, Any]) -> frozenset[str]:
 def _options(body: dict[str, Any]) -> UpOptions:
     flags = (
         "build", "no_build", "recreate_deps", "renew_volumes", "remove_orphans", "no_deps",
-        "no_start",
+        "no_start", "ignore_orphans",
     )  # fmt: skip
     return UpOptions(
         pull=str(body.get("pull") or ""),
