@@ -28,6 +28,7 @@ from orchestrator.controller.wishes import UpOptions
 from orchestrator.errors import Failed, InvalidInput
 from orchestrator.model.events import Progress, Report
 from orchestrator.model.stack import Stack
+from orchestrator.state import labels
 
 PREFIX = "/pystack/v1"
 _T = TypeVar("_T")
@@ -63,6 +64,7 @@ class WishHandlers:
         )
         options = _options(body)
         plan = self._controller.plan_up(stack, options)
+        await self._check_ports(stack)
         async with json_lines(request) as lines:
             await lines.send({"plan": plan.lines()})
             if dry_run:
@@ -72,6 +74,14 @@ class WishHandlers:
                 ticket = self._controller.up(stack, options)
                 await self._told(lines, ticket, progress, stack, body)
         return lines.response
+
+    async def _check_ports(self, stack: Stack) -> None:
+        """Nothing, when nobody else has a port that the stack publishes: to be known before
+        anything is changed.  Raises: Conflict: port-in-use, saying by whom."""
+        nouns = self._parts.nouns
+        wishes = {s.name: s.container for s in stack.services if s.scale}
+        own = {c.id for c in nouns.containers.labelled(labels.PROJECT, stack.name)}
+        await nouns.networks.publishing.check_wishes(wishes, own)
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         return await self._wished(
