@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.compose.node import Node
+from orchestrator.compose.told import told_list
 
 
-def active_profiles(told: Sequence[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """The active profiles: as told, and those of COMPOSE_PROFILES."""
-    named = environ.get("COMPOSE_PROFILES", "").split(",")
-    return frozenset(name.strip() for name in (*told, *named) if name.strip())
+def active_profiles(named: Sequence[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """The active profiles: those named, else those of COMPOSE_PROFILES."""
+    return frozenset(named or told_list(environ, "PROFILES"))
 
 
 def profiles_of(service: Node | None) -> list[str]:

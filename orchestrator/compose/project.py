@@ -10,6 +10,7 @@ from orchestrator.compose.dotenv import read_dotenv
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.template import TemplateError, substitute
+from orchestrator.compose.told import told, told_list, told_to
 from orchestrator.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -27,9 +28,13 @@ def directory_of(files: Sequence[str], project_dir: str | None) -> Path:
 def variables(
     directory: Path, env_files: Sequence[str], environ: Mapping[str, str], findings: Findings
 ) -> dict[str, str]:
-    """The variables for interpolation: the environment, then the files or `.env`."""
-    files = [Path(name) for name in env_files]
-    if not files and (directory / ".env").is_file():
+    """The variables for interpolation: the environment, then the files or `.env`.
+
+    The files are those told, else those of COMPOSE_ENV_FILES.
+    """
+    files = [Path(name) for name in env_files or told_list(environ, "ENV_FILES")]
+    wanted = not files and not told_to(environ, "DISABLE_ENV_FILE")
+    if wanted and (directory / ".env").is_file():
         files = [directory / ".env"]
     found: dict[str, str] = {}
     for path in files:
@@ -50,13 +55,12 @@ def name_of(
     The last of these is normalised, the others must be names already.
     Raises: InvalidInput(code="invalid-name"): the name that was told is none.
     """
-    told = explicit or environ.get("PYSTACK_PROJECT_NAME") or environ.get("COMPOSE_PROJECT_NAME")
-    if told:
-        if not _NAME.fullmatch(told):
+    if given := explicit or told(environ, "PROJECT_NAME"):
+        if not _NAME.fullmatch(given):
             raise InvalidInput(
-                f'"{told}" is not a project name', code="invalid-name", about=told, hint=_HINT
+                f'"{given}" is not a project name', code="invalid-name", about=given, hint=_HINT
             )
-        return told
+        return given
     name = ""
     for document in documents:
         node = document.get("name")

@@ -66,7 +66,7 @@ def _running(desired: Desired, observed: Observed, specs: Specs) -> Plan:
     for target in targets:
         if target.service.name not in desired.stopped:
             plan_service(draft, target)
-    if not desired.remove_orphans:
+    if not desired.remove_orphans and not desired.ignore_orphans:
         draft.warnings += _orphans_warning(orphans)
     return draft.plan()
 

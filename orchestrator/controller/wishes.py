@@ -23,6 +23,7 @@ class UpOptions:
     recreate_deps: bool = False
     renew_volumes: bool = False
     remove_orphans: bool = False
+    ignore_orphans: bool = False
     no_deps: bool = False
     no_start: bool = False
     grace_s: float | None = None
@@ -69,6 +70,7 @@ def wanted_up(stack: Stack, options: UpOptions, before: Desired | None, since: f
         never_recreate=options.recreate == "never",
         renew_volumes=options.renew_volumes,
         remove_orphans=options.remove_orphans,
+        ignore_orphans=options.ignore_orphans,
         grace_s=options.grace_s,
         proven=before.proven if before is not None else {},
     )

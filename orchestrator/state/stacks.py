@@ -55,6 +55,7 @@ class Desired:
     never_recreate: bool = False
     renew_volumes: bool = False
     remove_orphans: bool = False
+    ignore_orphans: bool = False
     remove_volumes: bool = False
     grace_s: float | None = None
     proven: Mapping[str, Proven] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
 from orchestrator.cli.terminal import Terminal
 from orchestrator.client.engine import quote
+from orchestrator.compose.told import told_to
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def _down(session: Session, args: argparse.Namespace) -> int:
     body = {
         "volumes": args.volumes,
         "grace_s": args.timeout,
-        "remove_orphans": args.remove_orphans,
+        "remove_orphans": args.remove_orphans or told_to(session.environ, "REMOVE_ORPHANS"),
     }
     path = f"/pystack/v1/stacks/{quote(name)}/down"
     stream = session.engine.lines("POST", path, body=body, tick_s=TICK_S)

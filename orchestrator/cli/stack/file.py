@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.session import Session
+from orchestrator.compose.told import told, told_list
 from orchestrator.errors import NotFound, PystackError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.compose.load import Loaded, Project
     from orchestrator.compose.phases import Phases
     from orchestrator.model.stack import Stack
-
-# Each is read from our own variable first, then from Docker Compose's.
-_NAME_VARIABLES = ("PYSTACK_PROJECT_NAME", "COMPOSE_PROJECT_NAME")
-_FILE_VARIABLES = ("PYSTACK_FILE", "COMPOSE_FILE")
 
 
 def load(session: Session) -> Stack:
@@ -50,14 +48,15 @@ def project_of(
     from orchestrator.compose.phases import ALL  # noqa: PLC0415
 
     options = session.options
+    environ = _with_dotenv(session)
     return load_project(
-        [str(path) for path in files(session)],
+        _files(session, environ),
         project_name=options.project_name or None,
         project_dir=options.project_directory or None,
         env_files=tuple(options.env_file),
         profiles=tuple(options.profile),
         services=services,
-        environ=session.environ,
+        environ=environ,
         phases=phases or ALL,
     )
 
@@ -67,11 +66,14 @@ def files(session: Session) -> list[str]:
 
     Raises: NotFound: none was named and none is found upwards.
     """
+    return _files(session, _with_dotenv(session))
+
+
+def _files(session: Session, environ: Mapping[str, str]) -> list[str]:
     if session.options.file:
         return session.options.file
-    if named := _variable(session, _FILE_VARIABLES):
-        separator = session.environ.get("COMPOSE_PATH_SEPARATOR") or ":"
-        return [name for name in named.split(separator) if name]
+    if named := told_list(environ, "FILE", told(environ, "PATH_SEPARATOR") or os.pathsep):
+        return named
     from orchestrator.compose.find import find_override, find_stack_file  # noqa: PLC0415
 
     directory = session.options.project_directory
@@ -88,7 +90,7 @@ def project(session: Session) -> str:
     Raises: StackInvalid, NotFound: as `load`, when the engine knows no stack of that file either.
     """
     options = session.options
-    if name := options.project_name or _variable(session, _NAME_VARIABLES):
+    if name := options.project_name or told(session.environ, "PROJECT_NAME"):
         return name
     try:
         return load(session).name
@@ -116,8 +118,26 @@ def as_json(stack: Stack) -> dict[str, Any]:
     return dataclasses.asdict(stack)
 
 
-def _variable(session: Session, names: tuple[str, ...]) -> str:
-    return next(filter(None, (session.environ.get(name) for name in names)), "")
+def _with_dotenv(session: Session) -> Mapping[str, str]:
+    """The environment, and what the `.env` here says where the environment says nothing: it may
+    say which files, profiles and name the stack has.
+
+    Raises: StackInvalid: it is malformed.
+    """
+    options, environ = session.options, session.environ
+    if options.file or told(environ, "FILE"):
+        return environ  # then the `.env` beside the first file is read, with the file
+    directory = Path(options.project_directory or ".").absolute()
+    named = options.env_file or told(environ, "ENV_FILES")
+    if not named and not (directory / ".env").is_file():
+        return environ
+    from orchestrator.compose.problems import Findings  # noqa: PLC0415
+    from orchestrator.compose.project import variables  # noqa: PLC0415
+
+    findings = Findings()
+    found = variables(directory, options.env_file, environ, findings)
+    findings.raise_any()
+    return found if told(found, "FILE") else environ
 
 
 def _file_is_gone(session: Session) -> bool:

@@ -11,6 +11,7 @@ from orchestrator.cli.options import UsageError
 from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
 from orchestrator.cli.stack.wish import check_services, sent
+from orchestrator.compose.told import told_to
 
 if TYPE_CHECKING:
     from orchestrator.compose.load import Loaded
@@ -55,6 +56,7 @@ def chosen(session: Session, args: argparse.Namespace) -> tuple[Stack, Loaded]:
         raise UsageError("--force-recreate and --no-recreate exclude each other")
     if args.build and args.no_build:
         raise UsageError("--build and --no-build exclude each other")
+    _orphans(session, args)
     loaded = file.read(session)
     for warning in loaded.warnings:
         session.note(f"warning: {warning}")
@@ -64,6 +66,14 @@ def chosen(session: Session, args: argparse.Namespace) -> tuple[Stack, Loaded]:
         stack = replace(stack, services=tuple(services))
     check_services(stack, args.services)
     return stack, loaded
+
+
+def _orphans(session: Session, args: argparse.Namespace) -> None:
+    """Take what the environment says of containers of services gone."""
+    args.ignore_orphans = told_to(session.environ, "IGNORE_ORPHANS")
+    if args.ignore_orphans and args.remove_orphans:
+        raise UsageError("--remove-orphans and COMPOSE_IGNORE_ORPHANS exclude each other")
+    args.remove_orphans = args.remove_orphans or told_to(session.environ, "REMOVE_ORPHANS")
 
 
 def scaled(stack: Stack, scales: list[str]) -> Stack:
@@ -93,5 +103,6 @@ def up_body(stack: Stack, loaded: Loaded, args: argparse.Namespace) -> dict[str,
         "no_start": getattr(args, "no_start", False),
         "grace_s": getattr(args, "timeout", None),
         "remove_orphans": args.remove_orphans,
+        "ignore_orphans": getattr(args, "ignore_orphans", False),
         "services": args.services,
     }

@@ -70,6 +70,7 @@ def test_up_sends_the_whole_stack_and_shows_what_is_done(
         "wait": "healthy",
         "wait_timeout_s": 5.0,
         "remove_orphans": False,
+        "ignore_orphans": False,
         "services": [],
     }
     assert (sent["name"], sent["files"]) == ("demo", [str(stack)])
