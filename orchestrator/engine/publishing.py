@@ -127,7 +127,7 @@ class Publishing:
             fixed = tuple(
                 replace(b, host_ip=ports.address(b.host_ip)) for b in spec.ports if not _is_open(b)
             )
-            claim = Claim(container_id=name, bindings=fixed, group=spec.labels.get(GROUP_LABEL, ""))
+            claim = Claim(container_id=name, bindings=fixed, group=group_of(spec))
             self._publisher.check(claim, gone)
             for other_name, other in claims.items():
                 _check_apart(name, claim, other_name, other)
@@ -175,7 +175,7 @@ class Publishing:
             bindings=container.ports,
             ipv4=way[1].ipv4,
             ipv6=way[1].ipv6,
-            group=group_of(container),
+            group=group_of(container.spec),
             weight=container.traffic.weight,
             standing=standing_of(container),
         )
@@ -206,12 +206,11 @@ def _check_apart(name: str, claim: Claim, other_name: str, other: Claim) -> None
                 )
 
 
-def group_of(container: Container) -> str:
-    """What the container has in common with those that it may share ports with; "" for none."""
-    own = container.spec.labels
-    if name := own.get(GROUP_LABEL):
+def group_of(spec: ContainerSpec) -> str:
+    """What a container has in common with those that it may share ports with; "" for none."""
+    if name := spec.labels.get(GROUP_LABEL):
         return f"group {name}"
-    project, service = own.get(labels.PROJECT), own.get(labels.SERVICE)
+    project, service = spec.labels.get(labels.PROJECT), spec.labels.get(labels.SERVICE)
     return f"service {project}/{service}" if project and service else ""
 
 

@@ -310,7 +310,7 @@ def test_a_port_in_use_is_found_before_anything_of_a_stack_is_made(
     file.write_text(f"services:\n  web: {service}\n  www: {service}\n")
     twice = engine.run("up", "-d", cwd=project)
     assert twice.exit_code == 1
-    assert "web and www both publish the host port *:8080/tcp" in twice.stderr
+    assert "demo-web-1 and demo-www-1 both publish the host port *:8080/tcp" in twice.stderr
     file.write_text(f"services:\n  web: {service}\n")
     engine.cli("up", "-d", cwd=project)
     assert "up to date" in engine.cli("up", "-d", cwd=project).output

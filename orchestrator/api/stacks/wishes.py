@@ -23,7 +23,7 @@ from orchestrator.api.status import body_of
 from orchestrator.api.streams import JsonLines, json_lines
 from orchestrator.api.work import worked
 from orchestrator.controller.controller import OneOff, Ticket
-from orchestrator.controller.plan import Plan
+from orchestrator.controller.plan import CreateContainer, Plan, ReplaceContainer
 from orchestrator.controller.wishes import UpOptions
 from orchestrator.errors import Failed, InvalidInput
 from orchestrator.model.events import Progress, Report
@@ -64,7 +64,7 @@ class WishHandlers:
         )
         options = _options(body)
         plan = self._controller.plan_up(stack, options)
-        await self._check_ports(stack)
+        await self._check_ports(stack.name, plan)
         async with json_lines(request) as lines:
             await lines.send({"plan": plan.lines()})
             if dry_run:
@@ -75,13 +75,13 @@ class WishHandlers:
                 await self._told(lines, ticket, progress, stack, body)
         return lines.response
 
-    async def _check_ports(self, stack: Stack) -> None:
-        """Nothing, when nobody else has a port that the stack publishes: to be known before
-        anything is changed.  Raises: Conflict: port-in-use, saying by whom."""
+    async def _check_ports(self, name: str, plan: Plan) -> None:
+        """Nothing, when nobody else has a port of a container that the plan makes: to be known
+        before anything is changed.  Raises: Conflict: port-in-use, saying by whom."""
         nouns = self._parts.nouns
-        wishes = {s.name: s.container for s in stack.services if s.scale}
-        own = {c.id for c in nouns.containers.labelled(labels.PROJECT, stack.name)}
-        await nouns.networks.publishing.check_wishes(wishes, own)
+        made = (a for a in plan.actions if isinstance(a, CreateContainer | ReplaceContainer))
+        own = {c.id for c in nouns.containers.labelled(labels.PROJECT, name)}
+        await nouns.networks.publishing.check_wishes({a.name: a.spec for a in made}, own)
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         return await self._wished(
