@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio
@@ -23,7 +23,7 @@ async def container_lines(
     since: float,
     following: bool,
     until: float = 0.0,
-) -> AsyncIterator[LogLine]:
+) -> AsyncGenerator[LogLine]:
     """The container's lines; with `following` also new ones, until it has ended for good, or
     `until` (Unix seconds, 0 for never) has come."""
     stop = anyio.Event()

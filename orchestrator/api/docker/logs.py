@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from aiohttp import web
 
 from orchestrator.api.docker.framing import FRAMED, RAW, frame
 from orchestrator.api.docker.requests import flag
+from orchestrator.api.gathered import gathering
 from orchestrator.api.logs import container_lines
 from orchestrator.api.parts import Parts
 from orchestrator.errors import Conflict, InvalidInput
@@ -46,18 +49,20 @@ class LogHandlers:
             following=flag(request, "follow"),
         )
         details = _details(container) if flag(request, "details") else ""
-        tty = container.spec.tty
+        timestamps, tty = flag(request, "timestamps"), container.spec.tty
         response = web.StreamResponse(headers={"Content-Type": RAW if tty else FRAMED})
         await response.prepare(request)
-        async for line in lines:
-            number = _NUMBERS[line.stream]
-            if number not in wanted:
-                continue
-            text = (f"{details} " if details else "").encode() + text_of(line)
-            if flag(request, "timestamps"):
-                text = stamp(line.time_ns).encode() + b" " + text
-            await response.write(text if tty else frame(number, text))
-        await response.write_eof()
+        async with gathering(response) as out, aclosing(lines):
+            async for line in lines:
+                number = _NUMBERS[line.stream]
+                if number not in wanted:
+                    continue
+                text = (f"{details} " if details else "").encode() + text_of(line)
+                if timestamps:
+                    text = stamp(line.time_ns).encode() + b" " + text
+                await out.put(text if tty else frame(number, text))
+                if out.gone:
+                    break
         return response
 
 
@@ -87,8 +92,13 @@ def text_of(line: LogLine) -> bytes:
 
 def stamp(time_ns: int) -> str:
     """RFC 3339 in UTC with all nine digits, so that lines can be told apart."""
-    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ns % 1_000_000_000:09d}Z"
+    return f"{_second(time_ns // 1_000_000_000)}.{time_ns % 1_000_000_000:09d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    # Cached, because busy logs have thousands of lines in one second.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _moment(request: web.Request, name: str) -> float:

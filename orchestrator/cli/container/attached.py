@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from orchestrator.cli.terminal import raw, window
 from orchestrator.client.engine import value_of
 from orchestrator.client.frames import STDERR, STDOUT, Frames
 from orchestrator.client.http import Response
-from orchestrator.errors import Conflict, Failed, NotFound, Unavailable
+from orchestrator.errors import Conflict, Failed, NotFound, PystackError, Unavailable
 from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 
 _RETRY_S = 0.2
@@ -128,6 +128,10 @@ class _Attached:
             stack.enter_context(connection)
             start()
             if wishes.tty:
+                if runs and size:
+                    # A size that changes makes programs that fill the screen draw it anew.
+                    with suppress(PystackError):
+                        self._resize(size[0] + 1, size[1])
                 stack.enter_context(window_followed(1, self._resize))
                 if stdin:
                     stack.enter_context(raw(_stdin()))
