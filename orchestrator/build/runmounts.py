@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
 from orchestrator.aio.rooted import real_path
@@ -34,7 +35,8 @@ class Ready:
 
 
 class RunMounts:
-    """The mounts of one build's RUN operations."""
+    """The mounts of one build's RUN operations. What several of them show is there until `stack`
+    ends."""
 
     def __init__(
         self,
@@ -43,12 +45,16 @@ class RunMounts:
         workspaces: Workspaces,
         origin: OriginSource,
         grants: Grants,
+        stack: AsyncExitStack,
     ) -> None:
         self._tree = tree
         self._caches = caches
         self._workspaces = workspaces
         self._origin = origin
         self._grants = grants
+        self._stack = stack
+        self._copies: dict[tuple[str, str], Path] = {}
+        self._copying = anyio.Lock()
 
     async def contents(self, operation: RunOperation) -> list[str]:
         """The digests of all that the operation's bind mounts show.
@@ -154,6 +160,18 @@ class RunMounts:
                         f"{mount.source}: not found in {mount.origin}"
                     ) from None
             tree = origin.tree
+        if not mount.read_only:
+            return await self._copied(operation, mount, tree, stack)
+        async with self._copying:
+            key = (mount.origin, mount.source)
+            if key not in self._copies:
+                copied = self._copied(operation, mount, tree, self._stack)
+                self._copies[key] = await copied
+            return self._copies[key]
+
+    async def _copied(
+        self, operation: RunOperation, mount: RunMount, tree: Tree, stack: AsyncExitStack
+    ) -> Path:
         # A copy: what .dockerignore hides stays hidden, and nothing is written to the context.
         selection = await to_thread.run_sync(_selected, operation, mount, tree)
         copy = await stack.enter_async_context(self._workspaces.directory())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,13 +28,14 @@ from orchestrator.model.container import ContainerSpec, Mount, Resources, Ulimit
 from orchestrator.model.image import ImageConfig
 from orchestrator.model.observed import Container
 from orchestrator.runtime.bundle import oci_config
-from orchestrator.runtime.cgroups import remove_cgroup
+from orchestrator.runtime.cgroups import processes, remove_cgroup
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.messages import failure
 from orchestrator.runtime.user import resolve_user
 
 _HOSTNAME = "build"
 _UNDO_S = 60.0
+_KILL_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class Runner:
     async def clear(self, identifier: str) -> None:
         """Nothing, once no process and no cgroup of a RUN is left."""
         await self._runtime.delete(identifier, force=True)
-        await to_thread.run_sync(remove_cgroup, f"{self._cgroup_parent}/{identifier}")
+        await to_thread.run_sync(_empty_cgroup, f"{self._cgroup_parent}/{identifier}")
 
     async def _process(self, workspace: Workspace, emit: Callable[[str], None]) -> Ended:
         program = self._runtime.program(workspace.id)
@@ -147,6 +151,17 @@ class Runner:
         bundle = workspace.place / "bundle"
         bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
         (bundle / "config.json").write_bytes(json.dumps(config).encode())
+
+
+def _empty_cgroup(path: str) -> None:
+    """Nothing, once the cgroup is gone, with whatever was in it: a runtime that was killed early
+    has no record of the container by which it could be deleted."""
+    deadline = time.monotonic() + _KILL_S
+    while not remove_cgroup(path) and time.monotonic() < deadline:
+        for pid in processes(path):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
 
 
 def _foreign(operation: RunOperation, platform: str) -> Failed:

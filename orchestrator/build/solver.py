@@ -6,6 +6,7 @@ Each step is looked up in the cache, shared with a build that is at it already, 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -100,7 +101,7 @@ class Plan:
 
 
 class Solver:
-    """Solves one plan; used once."""
+    """Solves one plan; used once. `stack` ends with the build."""
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class Solver:
         executor: Executor,
         caches: CacheDirectories,
         networks: RunNetworks,
+        stack: AsyncExitStack,
         report: Report,
     ) -> None:
         self._plan = plan
@@ -128,7 +130,9 @@ class Solver:
         self._cells = {index: _Cell() for index in plan.graph.stages}
         self._others: dict[tuple[str, str], Solved | Tree] = {}
         self._asking: dict[tuple[str, str], anyio.Lock] = {}
-        self._mounts = RunMounts(plan.tree, caches, executor.workspaces, self._origin, plan.grants)
+        self._mounts = RunMounts(
+            plan.tree, caches, executor.workspaces, self._origin, plan.grants, stack
+        )
         self._remotes = RemoteSources(executor.workspaces, plan.grants)
         self._tasks: TaskGroup | None = None
 

@@ -131,6 +131,7 @@ class Builds:
                 executor=self._executor,
                 caches=self._caches,
                 networks=RunNetworks(self._network, build.extra_hosts, stack),
+                stack=stack,
                 report=report,
             )
             solved = await solver.solve()
