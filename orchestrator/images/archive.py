@@ -35,6 +35,7 @@ from orchestrator.model.events import Progress, Report
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import Descriptor, Image, Layer
 
+_REPORT_EVERY = 4 << 20
 _IMAGES_MAX = 10_000
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _GZIP_LAYER = OCI_LAYER + "+gzip"
@@ -228,10 +229,13 @@ class _Loading:
             )
 
     async def _pieces(self, member: Member, diff_id: str) -> AsyncGenerator[bytes]:
-        position = 0
+        position = told = 0
         while piece := await anyio.to_thread.run_sync(self.archive.read, member, position, PIECE):
             yield piece
             position += len(piece)
+            if position - told < _REPORT_EVERY and position < member.size:
+                continue
+            told = position
             self.report(
                 Progress(
                     subject=self.subject,

@@ -23,7 +23,8 @@ from orchestrator.images.digest import has_digest, split_digest
 from orchestrator.images.layers import larger
 from orchestrator.images.tarindex import Member, index
 
-PIECE = 512 << 10
+# Each piece costs a few turns between threads.
+PIECE = 2 << 20
 _DOCUMENT_MAX = 16 << 20
 _DOCUMENTS_MAX = 128 << 20
 
