@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import os
+import socket
 import subprocess
 import tarfile
 import urllib.parse
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import EngineUnderTest
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("hub", "emptied")
 
@@ -253,9 +256,6 @@ def test_the_archive_endpoints_speak_docker_s(engine: EngineUnderTest) -> None:
     box = running(engine, "box", FILES)
 
     def stat_of(path: str) -> dict[str, object]:
-        import http.client
-        import socket
-
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(engine.socket))
@@ -277,3 +277,44 @@ def test_the_archive_endpoints_speak_docker_s(engine: EngineUnderTest) -> None:
     assert engine.request("PUT", put)[0] == 400
     assert engine.request("GET", f"/containers/{box}/archive")[0] == 400
     assert engine.request("GET", "/containers/none/archive?path=/")[0] == 404
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_mounted(engine: EngineUnderTest) -> None:
+    box = running(engine, "box", "head -c 50000000 /dev/zero > /large")
+    engine.cli("stop", "-t", "0", box)
+    roots = engine.directory / "run/roots"
+    for request in (
+        f"GET /containers/{box}/archive?path=/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /containers/{box}/export HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"PUT /containers/{box}/archive?path=/tmp HTTP/1.1\r\nHost: x\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n400\r\n" + "x" * 100,
+    ):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(engine.socket))
+            connection.sendall(request.encode())
+            if request.startswith("GET"):
+                assert connection.recv(1000)
+            else:
+                wait_until(lambda: any(roots.iterdir()), "its root is mounted")
+        wait_until(lambda: not any(roots.iterdir()), "it is unmounted")
+    engine.cli("start", box)
+    mounted = Path(f"/proc/{engine.pid}/mountinfo").read_text()
+    assert "run/roots" not in mounted
+
+
+def test_copyuidgid_gives_everything_to_the_container_s_user(engine: EngineUnderTest) -> None:
+    engine.cli("run", "-d", "--name", "box", "-u", "1000:50", "busybox", "sleep", "1000")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        member = tarfile.TarInfo("f")
+        member.uid, member.gid = 7, 8
+        tar.addfile(member)
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(engine.socket))
+    for query, owner in (("", "7:8"), ("&copyUIDGID=true", "1000:50")):
+        connection.request("PUT", f"/containers/box/archive?path=/tmp{query}", data.getvalue())
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert engine.cli("exec", "box", "stat", "-c", "%u:%g", "/tmp/f").stdout == f"{owner}\n"
+    connection.close()
