@@ -17,7 +17,7 @@ from tests.support.isolation import Isolation
 from tests.support.waiting import wait_until
 from tests.support.web import answers, get
 
-ROUNDS = 20
+ROUNDS = 8
 URL = "http://127.0.0.1:18080/"
 RUNNING = """\
 services:
