@@ -32,7 +32,7 @@ class BuildHandlers:
         body = await json_body(request)
         build = _build(body)
         tags = tuple(str(tag) for tag in body.get("tags") or ())
-        title = str(body.get("title") or "")
+        title = str(body["title"]) if "title" in body else None
 
         async def work(report: Report) -> dict[str, object]:
             built = await self._builds.run(build, tags, report, title=title)

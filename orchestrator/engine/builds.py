@@ -98,20 +98,22 @@ class Builds:
 
         Raises: as `run`.
         """
-        title = parse_reference(tags[0]).familiar.rpartition("/")[2] if tags else ""
-        return (await self.run(build, tags, report, title=title)).image
+        return (await self.run(build, tags, report)).image
 
     async def run(
-        self, build: Build, tags: Sequence[str], report: Report, *, title: str = ""
+        self, build: Build, tags: Sequence[str], report: Report, *, title: str | None = None
     ) -> Built:
         """The image that the Dockerfile makes, recorded under these tags unless it only goes
-        elsewhere; `title` is what its steps are told under, besides their stage.
+        elsewhere; `title` is what its steps are told under, besides their stage: None is the first
+        tag's name, as several builds may be told of at once.
 
         Raises: NotFound: no context, no Dockerfile.  InvalidInput: the Dockerfile is wrong, or asks
         for what pystack does not do.  Failed: a step failed.  What pulling a base image raises.
         """
         specs = [read_cache_spec(text, to=True) for text in build.cache_to]
         tags = [str(parse_reference(tag)) for tag in tags]
+        if title is None:
+            title = parse_reference(tags[0]).familiar.rpartition("/")[2] if tags else ""
         async with AsyncExitStack() as stack:
             grants = Grants({secret.id: secret for secret in build.secrets}, build.ssh)
             contexts = self._contexts(build, grants, report, stack)

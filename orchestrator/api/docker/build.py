@@ -116,7 +116,8 @@ class DockerBuildHandlers:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(tell)
                 try:
-                    last = _ended(await self._builds.run(build, tags, report), tags, quiet=quiet)
+                    built = await self._builds.run(build, tags, report, title="")
+                    last = _ended(built, tags, quiet=quiet)
                 except PystackError as error:
                     last = [_failed(error)]
                 finally:

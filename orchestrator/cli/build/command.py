@@ -69,7 +69,7 @@ def _watched(
 ) -> dict[str, Any]:
     kind = "quiet" if args.quiet else args.progress or session.environ.get("BUILDKIT_PROGRESS", "")
     board = build_board(kind, Terminal(session.stderr, session.environ))
-    body = {"build": build, "tags": list(tags)}
+    body = {"build": build, "tags": list(tags), "title": ""}
     stream = session.engine.lines("POST", "/pystack/v1/build", body=body, tick_s=TICK_S)
     return watch(stream, board)
 
