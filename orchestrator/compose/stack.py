@@ -165,7 +165,10 @@ class _Services:
             labels={key: value or "" for key, value in said.get("labels", {}).items()},
             contexts=said.get("additional_contexts", {}),
             secrets=self._build_secrets(node.get("secrets")),
-            ssh={key: value or "" for key, value in said.get("ssh", {}).items()},
+            ssh={
+                key: value or self._environ.get("SSH_AUTH_SOCK", "")
+                for key, value in said.get("ssh", {}).items()
+            },
             ulimits=ulimits(said.get("ulimits", {})),
             extra_hosts=networking.extra_hosts(node.get("extra_hosts")),
             shm_size_bytes=said.get("shm_size", 0),
