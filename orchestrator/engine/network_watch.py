@@ -53,7 +53,7 @@ class NetworkWatch:
                 structlog.get_logger().warning("it cannot be put back", problem=str(error))
 
     async def _watch_links(self) -> None:
-        async for _ in self._driver.losses():
+        async for _ in self._driver.losses(lambda: [n.bridge for n in self._networks]):
             await anyio.sleep(_SETTLING_S)
             try:
                 await self.mend()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from anyio import to_thread
@@ -85,11 +85,12 @@ class NetworkDriver:
         """Those of the bridge networks whose bridge is gone, down, or without a gateway."""
         return await to_thread.run_sync(_damaged, networks)
 
-    async def losses(self) -> AsyncIterator[None]:
-        """One item each time one of our interfaces went, went down or lost an address, whoever
-        did it."""
+    async def losses(self, bridges: Callable[[], Collection[str]]) -> AsyncIterator[None]:
+        """One item each time an interface of ours went, went down or lost an address, whoever did
+        it; `bridges` gives the names that bridges have now, which may be their owner's choice."""
         async for names in link_losses():
-            if not names or any(n.startswith(_PREFIXES) for n in names):
+            ours = any(n.startswith(_PREFIXES) for n in names) or names & set(bridges())
+            if ours or not names:
                 yield
 
     async def loopback_up(self, pid: int) -> None:

@@ -304,6 +304,16 @@ async def test_the_second_server_is_asked_when_the_first_refuses(tmp_path: Path)
             assert (await ask(client, "example.org"))[1] == ["192.0.2.1", "192.0.2.2"]
 
 
+async def test_the_second_server_is_asked_when_the_first_is_silent(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, name_server() as server:
+        told_to_ask(w, server)
+        await w.networks.create("app")
+        _, client = await with_dns(w, "client", "127.0.0.9", "127.0.0.1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, anyio.fail_after(LIMIT_S):
+            silent.bind(("127.0.0.9", server.port))
+            assert (await ask(client, "example.org"))[1] == ["192.0.2.1", "192.0.2.2"]
+
+
 async def test_an_internal_network_asks_nobody_outside(tmp_path: Path) -> None:
     async with world(tmp_path) as w, name_server() as server:
         told_to_ask(w, server)
