@@ -22,6 +22,8 @@ _PACKET = 1 << 15
 # conmon reads stdin in pieces of this size and would drop the rest of a longer packet.
 _STDIN_PACKET = 8192
 _LARGEST_WINDOW = 1000
+_ACCEPTED_WITHIN_S = 10.0
+_ASK_AGAIN_S = 0.01
 _STREAMS = {2: 1, 3: 2}
 
 
@@ -77,12 +79,13 @@ async def attach(attach_dir: Path) -> AsyncIterator[Attachment]:
     Raises: Conflict: nothing listens there, so the container does not run.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    connection.setblocking(False)
     try:
         try:
             # Through the directory's descriptor, because a socket's address has at most 107 bytes.
             directory = os.open(attach_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                connection.connect(f"/proc/self/fd/{directory}/attach")
+                await _connect(connection, f"/proc/self/fd/{directory}/attach")
             finally:
                 os.close(directory)
         except OSError as error:
@@ -92,10 +95,22 @@ async def attach(attach_dir: Path) -> AsyncIterator[Attachment]:
                 about=attach_dir.name,
                 hint="start it first",
             ) from error
-        connection.setblocking(False)
         yield Attachment(connection)
     finally:
         connection.close()
+
+
+async def _connect(connection: socket.socket, address: str) -> None:
+    """conmon lets ten connections wait to be accepted; there is no way to wait for its turn but to
+    ask again.  Source: unix(7), EAGAIN of connect."""
+    with anyio.fail_after(_ACCEPTED_WITHIN_S):
+        while True:
+            try:
+                connection.connect(address)
+            except BlockingIOError:
+                await anyio.sleep(_ASK_AGAIN_S)
+            else:
+                return
 
 
 def resize(attach_dir: Path, *, rows: int, columns: int) -> bool:

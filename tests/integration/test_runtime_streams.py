@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from orchestrator.errors import Conflict, Failed
 from orchestrator.runtime.attach import Attachment, attach, resize
@@ -17,6 +18,7 @@ from orchestrator.runtime.execs import attached_exec, detached_exec
 from orchestrator.runtime.process import pid_start_time, read_exit_code, wait_exit, wait_monitor
 from orchestrator.settings import Settings
 from tests.support.containers import Place, Running, make_root, without_unified_hierarchy
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -98,14 +100,27 @@ async def test_an_open_stdin_survives_whoever_was_attached(place: Place) -> None
             assert (await read_all(streams))[1] == b"onetwo\n"
 
 
+def descriptors(bundle: Bundle) -> int:
+    """How many conmon has open: each client that it has accepted adds one."""
+    monitor = bundle.conmon_pid_file.read_text()
+    return len(list(Path(f"/proc/{monitor}/fd").iterdir()))
+
+
 async def test_several_may_watch(place: Place) -> None:
-    async with (
-        place.created("echo", "hello") as container,
-        attach(container.bundle.attach_dir) as first,
-        attach(container.bundle.attach_dir) as second,
-    ):
-        await place.runtime.start(container.id)
-        assert [(await read_all(s))[1] for s in (first, second)] == [b"hello\n"] * 2
+    async with place.created("echo", "hello") as container:
+        before = descriptors(container.bundle)
+        async with (
+            attach(container.bundle.attach_dir) as first,
+            attach(container.bundle.attach_dir) as second,
+        ):
+            # conmon accepts one in each turn, and what is written then is not told the next.
+            await to_thread.run_sync(
+                lambda: wait_until(
+                    lambda: descriptors(container.bundle) == before + 2, "both are accepted"
+                )
+            )
+            await place.runtime.start(container.id)
+            assert [(await read_all(s))[1] for s in (first, second)] == [b"hello\n"] * 2
 
 
 async def test_a_terminal_echoes_and_can_be_resized(place: Place) -> None:
