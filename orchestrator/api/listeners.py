@@ -61,7 +61,8 @@ async def _bound(runner: web.AppRunner, path: Path, owner: int) -> None:
     # Bound under another name, so that whoever finds the socket can connect and may.
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    await web.UnixSite(runner, str(new)).start()
+    # As many as may come at once: beyond it, a client that must not block is refused.
+    await web.UnixSite(runner, str(new), backlog=1024).start()
     if owner >= 0:
         os.chown(new, -1, owner)
     new.chmod(0o660 if owner >= 0 else 0o600)
