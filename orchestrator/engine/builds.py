@@ -29,6 +29,7 @@ from orchestrator.build.parser import parse
 from orchestrator.build.runner import Runner
 from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.solver import Solver
+from orchestrator.build.underway import UnderWay
 from orchestrator.build.workspace import Workspaces
 from orchestrator.engine.build_bases import BaseImages
 from orchestrator.engine.build_plan import plan_of, platform_of
@@ -46,6 +47,8 @@ from orchestrator.model.stack import Build
 from orchestrator.runtime.driver import Runtime
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
+
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Builds:
         self._emit = emit
         self._cache = StepCache(database.build_cache, store)
         self._flights = Flights()
+        self._under_way = UnderWay()
         caches = settings.data_dir / "build-cache"
         self._caches = CacheDirectories(caches / "mounts")
         self._digests = caches / "digests"
@@ -115,8 +119,9 @@ class Builds:
         if title is None:
             title = parse_reference(tags[0]).familiar.rpartition("/")[2] if tags else ""
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._under_way.making(tags))
             grants = Grants({secret.id: secret for secret in build.secrets}, build.ssh)
-            contexts = self._contexts(build, grants, report, stack)
+            contexts = self._contexts(build, tags, grants, report, stack)
             context = await contexts.main()
             dockerfile = parse(context.dockerfile, context.name)
             plan, findings = plan_of(build, context, dockerfile, title, grants, self._images.find)
@@ -166,7 +171,7 @@ class Builds:
         """
         async with AsyncExitStack() as stack:
             grants = Grants()
-            contexts = self._contexts(build, grants, report, stack)
+            contexts = self._contexts(build, (), grants, report, stack)
             context = await contexts.main()
             dockerfile = parse(context.dockerfile, context.name)
             return plan_of(build, context, dockerfile, "", grants, self._images.find)[1]
@@ -180,16 +185,28 @@ class Builds:
             await self._executor.workspaces.clear(place.name)
 
     def _contexts(
-        self, build: Build, grants: Grants, report: Report, stack: AsyncExitStack
+        self,
+        build: Build,
+        tags: Sequence[str],
+        grants: Grants,
+        report: Report,
+        stack: AsyncExitStack,
     ) -> Contexts:
         platform = platform_of(build)
-        get = partial(self._bases.get, platform=platform, report=report, newest=build.pull)
+
+        async def image(name: str) -> Image:
+            # Perhaps one that another build is making, as `service:NAME` in a stack file means;
+            # the services' builds are asked for one by one.
+            patience_s = 0.0 if self._images.find(name) or "/" in name else _PATIENCE_S
+            made = await self._under_way.awaited(name, tags, patience_s)
+            return await self._bases.get(name, platform, report, newest=build.pull and not made)
+
         return Contexts(
             build,
             workspaces=self._executor.workspaces,
             grants=grants,
             digests=self._digests,
-            image=get,
+            image=image,
             layout=partial(self._bases.from_layout, report),
             stack=stack,
         )

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from orchestrator.errors import Failed, InvalidInput, NotFound
+from orchestrator.errors import Failed, InvalidInput, NotFound, PystackError
 from orchestrator.model.container import Healthcheck
 from orchestrator.model.events import Progress
 from orchestrator.model.image import Image
@@ -544,3 +544,48 @@ async def test_a_linked_or_bound_mount_is_the_same_for_every_run(place: Place) -
     )
     async with place.root(image) as root:
         assert [(root / n).read_text().strip() for n in "123"] == ["1", "2", "1"]
+
+
+async def test_a_build_waits_for_the_image_that_another_one_makes(place: Place) -> None:
+    contexts = {"base": "docker-image://first"}
+    build = Build(
+        context="", dockerfile_inline="FROM base\nRUN cat /made > /seen\n", contexts=contexts
+    )
+
+    async def second() -> None:
+        await place.builds.build(build, ["second"], place.said.append)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            # It may even be asked for first.
+            tasks.start_soon(second)
+            await anyio.sleep(0.1)
+            await place.builds.build(
+                Build(
+                    context="", dockerfile_inline="FROM busybox\nRUN sleep 0.5; echo 1 > /made\n"
+                ),
+                ["first"],
+                place.said.append,
+            )
+    assert (await place.files(place.images.get("second"), ""))["seen"] == "644 0:0 1\n"
+
+
+async def test_builds_that_wait_for_each_other_are_told(place: Place) -> None:
+    errors: list[str] = []
+
+    async def build(tag: str, other: str) -> None:
+        wanted = Build(
+            context="",
+            dockerfile_inline="FROM base\n",
+            contexts={"base": f"docker-image://{other}"},
+        )
+        try:
+            await place.builds.build(wanted, [tag], place.said.append)
+        except PystackError as error:
+            errors.append(error.code)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(build, "localhost/a", "localhost/b")
+            tasks.start_soon(build, "localhost/b", "localhost/a")
+    assert "build-circular" in errors
