@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.compose import networking
 from orchestrator.compose.container import Containers
 from orchestrator.compose.contents import granted_files
-from orchestrator.compose.dependencies import implied
+from orchestrator.compose.dependencies import SERVICE_PREFIX, implied
 from orchestrator.compose.environment import resolved
 from orchestrator.compose.limiting import ulimits
 from orchestrator.compose.living import rollout, watch_rules
@@ -163,7 +163,10 @@ class _Services:
             context=said.get("context", "/"),
             args=resolved(node.get("args"), self._environ),
             labels={key: value or "" for key, value in said.get("labels", {}).items()},
-            contexts=said.get("additional_contexts", {}),
+            contexts={
+                key: self._build_context(value)
+                for key, value in said.get("additional_contexts", {}).items()
+            },
             secrets=self._build_secrets(node.get("secrets")),
             ssh={
                 key: value or self._environ.get("SSH_AUTH_SOCK", "")
@@ -174,6 +177,15 @@ class _Services:
             shm_size_bytes=said.get("shm_size", 0),
             **values,
         )
+
+    def _build_context(self, text: str) -> str:
+        """An additional context; `service:NAME` is the image that the service is made of, which
+        the builder waits for where it is being built."""
+        if not text.startswith(SERVICE_PREFIX):
+            return text
+        name = text.removeprefix(SERVICE_PREFIX)
+        image = self._tree.get("services", name, "image")
+        return f"docker-image://{image.string if image else f'{self._project}-{name}'}"
 
     def _build_secrets(self, granted: Node | None) -> tuple[BuildSecret, ...]:
         found = []

@@ -14,12 +14,12 @@ from orchestrator.compose.schema.limits import ULIMITS
 from orchestrator.compose.schema.pending import ATTESTATIONS, WINDOWS
 from orchestrator.compose.schema.shapes import PAIRS, TEXTS, WORDS, Attribute, MapOf, Struct
 
-_REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*", re.DOTALL)
+_REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*|service:.+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Context(Kind):
-    """A directory on this machine, made absolute, or the URL of a repository."""
+    """A directory on this machine, made absolute, the URL of a repository, or a service's image."""
 
     def read(self, node: Node, at: str, reading: Reading) -> Node:
         if isinstance(node.value, str) and is_remote(node.value):
