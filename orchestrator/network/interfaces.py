@@ -25,7 +25,7 @@ def index_of(name: str) -> int:
             f"there is no interface {name}",
             code="interface-gone",
             about=name,
-            hint="something removed it; the engine makes it again when it starts",
+            hint="something removed it; one of our own is made again within a second",
         ) from error
 
 

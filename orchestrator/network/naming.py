@@ -76,8 +76,10 @@ class Naming:
         outward = self.gate(container) is not None
 
         def lookup(name: str) -> Found | None:
-            network_id, real = linked.get(name.lower(), ("", ""))
-            found = self._directory.lookup([network_id] if real else ids, real or name)
+            found = self._directory.lookup(ids, name) if name.lower() not in linked else []
+            for network_id, real in linked.get(name.lower(), ()):
+                if found := self._directory.lookup([network_id], real):
+                    break
             if not found:
                 return Found() if self._is_down(ids, name) else None
             return Found(
@@ -180,13 +182,13 @@ def split_link(link: str) -> tuple[str, str]:
     return name, alias.rpartition("/")[2] or name
 
 
-def _linked(endpoints: Iterable[Endpoint]) -> dict[str, tuple[str, str]]:
-    """Alias to the network and the real name that it stands for."""
-    return {
-        alias.lower(): (endpoint.network_id, name)
-        for endpoint in endpoints
-        for name, alias in map(split_link, endpoint.links)
-    }
+def _linked(endpoints: Iterable[Endpoint]) -> dict[str, list[tuple[str, str]]]:
+    """Alias to the networks and the real name that it stands for on each."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for endpoint in endpoints:
+        for name, alias in map(split_link, endpoint.links):
+            found.setdefault(alias.lower(), []).append((endpoint.network_id, name))
+    return found
 
 
 def hostname(container: Container) -> str:

@@ -83,9 +83,12 @@ async def test_a_shared_name_gives_healthy_replicas_only_while_there_is_one(
 
 async def test_links_are_names_for_one_container_alone(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        await w.networks.create("app")
+        for name in ("app", "elsewhere"):
+            await w.networks.create(name)
         await w.container("db", "app")
-        _, linked = await w.container("linked", Attachment(network="app", links=("db:sql",)))
+        # As Compose says it: on every network of the container, whether or not the other is there.
+        wishes = (Attachment(network=n, links=("db:sql",)) for n in ("app", "elsewhere"))
+        _, linked = await w.container("linked", *wishes)
         _, other = await w.container("other", "app")
         assert await ask(linked, "sql") == (dnswire.NOERROR, ["10.210.0.2"])
         assert (await ask(other, "sql"))[1] == []
