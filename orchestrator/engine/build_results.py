@@ -52,7 +52,9 @@ class BuildResults:
         self._cache = cache
         self._workspaces = workspaces
 
-    async def imports(self, build: Build, stack: AsyncExitStack) -> list[FoundSteps]:
+    async def imports(
+        self, build: Build, stack: AsyncExitStack, report: Report
+    ) -> list[FoundSteps]:
         """The caches that the build names; one that cannot be had is passed over."""
         steps = FoundSteps(self._store, self._settings.max_layer_bytes)
         for text in build.cache_from:
@@ -61,14 +63,18 @@ class BuildResults:
                 await cachetransport.read_layout(steps, Path(spec.place))
                 continue
             if (image := self._images.find(spec.place)) is not None:
-                for key, layer in cachetransport.read_image(image).items():
+                known = cachetransport.read_image(image)
+                for key, layer in known.items():
                     self._cache.offer(key, layer)
+                if known:
+                    continue
             try:
                 reference = parse_reference(spec.place)
                 registry = await stack.enter_async_context(open_registry(reference, self._settings))
                 await cachetransport.read_registry(steps, registry, reference.wanted)
-            except PystackError:
-                continue
+            except PystackError as error:
+                subject = f"importing cache from {spec.place}"
+                report(Progress(subject=subject, step="skipped", detail=error.message, done=True))
         return [steps] if build.cache_from else []
 
     async def write(self, build: Build, solved: Solved, *, inline: bool) -> Image:

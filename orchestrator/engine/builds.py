@@ -133,7 +133,7 @@ class Builds:
                 images=partial(self._bases.get, report=report, newest=build.pull),
                 contexts=contexts.named,
                 cache=self._cache,
-                imports=await self._results.imports(build, stack),
+                imports=await self._results.imports(build, stack, report),
                 flights=self._flights,
                 executor=self._executor,
                 caches=self._caches,
