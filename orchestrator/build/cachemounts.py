@@ -65,6 +65,15 @@ class CacheDirectories:
             with anyio.move_on_after(30, shield=True):
                 await to_thread.run_sync(self._note, name, mount)
 
+    def recover(self) -> None:
+        """Nothing, once what a killed engine left half made or half removed is gone. Blocking."""
+        for pattern in ("*.new", "*.trash", "*.half"):
+            for path in self._place.glob(pattern):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
     def all(self) -> list[CacheMount]:
         """Every cache that is here. Blocking."""
         found: list[CacheMount] = []

@@ -83,6 +83,8 @@ class Builds:
         caches = settings.data_dir / "build-cache"
         self._caches = CacheDirectories(caches / "mounts")
         self._digests = caches / "digests"
+        # Where contexts that come as archives wait for their build; emptied at the start.
+        self.uploads = caches / "contexts"
         self._place = settings.run_dir / "builds"
         self._network = _Network(networks)
         self._runner = Runner(runtime, settings.cgroup_parent)
@@ -178,6 +180,9 @@ class Builds:
 
     async def recover(self) -> None:
         """Nothing, once no process, mount or file of a killed engine's builds is left."""
+        await to_thread.run_sync(self._caches.recover)
+        for path in self.uploads.glob("*"):
+            path.unlink(missing_ok=True)
         if not self._place.is_dir():
             return
         for place in list(self._place.iterdir()):

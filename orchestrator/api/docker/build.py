@@ -42,7 +42,6 @@ _FILTERS = ("until", "unused-for", "id", "type", "inuse", "shared", "private", "
 class DockerBuildHandlers:
     def __init__(self, parts: Parts) -> None:
         self._builds = parts.nouns.builds
-        self._scratch = parts.settings.data_dir / "build-cache" / "contexts"
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -90,8 +89,9 @@ class DockerBuildHandlers:
     @contextmanager
     def _spool(self) -> Iterator[Path]:
         """A file for a context, gone after the block."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as file:
+        uploads = self._builds.uploads
+        uploads.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=uploads, suffix=".tar") as file:
             yield Path(file.name)
 
     async def _told(
