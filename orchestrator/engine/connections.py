@@ -14,7 +14,8 @@ import anyio
 
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.networks import Networks
-from orchestrator.engine.publishing import checked_weight, kept_binding, standing_of, without
+from orchestrator.engine.publishing import kept_binding, without
+from orchestrator.engine.traffic import checked_weight, standing_of
 from orchestrator.engine.wiring import endpoint_on
 from orchestrator.errors import Conflict, Denied
 from orchestrator.model.container import Attachment, PortBinding

@@ -20,7 +20,8 @@ from orchestrator.aio.lasting import Background, Tasks
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.network_records import NetworkRecords
 from orchestrator.engine.network_watch import NetworkWatch
-from orchestrator.engine.publishing import Publishing, standing_of
+from orchestrator.engine.publishing import Publishing
+from orchestrator.engine.traffic import standing_of
 from orchestrator.engine.wiring import Wiring
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.model.container import Attachment, PortBinding

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
-from orchestrator.errors import Conflict, InvalidInput, PystackError
+from orchestrator.engine.traffic import BALANCE_LABEL, GROUP_LABEL, group_of, standing_of
+from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import ContainerSpec, PortBinding
 from orchestrator.model.observed import Container
 from orchestrator.network import ports, sharing
@@ -27,11 +28,7 @@ from orchestrator.network.driver import NetworkDriver
 from orchestrator.network.leasing import HOST_BINDING
 from orchestrator.network.naming import Naming
 from orchestrator.network.publish import Publisher
-from orchestrator.network.sharing import Backend, Claim, Front, Standing
-from orchestrator.state import labels
-
-GROUP_LABEL = "pystack.port-group"
-MOST_WEIGHT = 1000
+from orchestrator.network.sharing import Backend, Claim, Front
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +175,7 @@ class Publishing:
             group=group_of(container.spec),
             weight=container.traffic.weight,
             standing=standing_of(container),
+            sticky=container.spec.labels.get(BALANCE_LABEL) == "source",
         )
 
     def close(self) -> None:
@@ -204,42 +202,6 @@ def _check_apart(name: str, claim: Claim, other_name: str, other: Claim) -> None
                     about=where,
                     hint=f"give them ports of their own, or both the label {GROUP_LABEL}",
                 )
-
-
-def group_of(spec: ContainerSpec) -> str:
-    """What a container has in common with those that it may share ports with; "" for none."""
-    if name := spec.labels.get(GROUP_LABEL):
-        return f"group {name}"
-    project, service = spec.labels.get(labels.PROJECT), spec.labels.get(labels.SERVICE)
-    return f"service {project}/{service}" if project and service else ""
-
-
-def standing_of(container: Container) -> Standing:
-    """How well the container is placed to take new connections.
-
-    Before its process runs it is starting, and from the moment that it is asked to stop others go
-    before it, so that no client of a service meets a replica that comes or goes.
-    """
-    state = container.state
-    if container.traffic.drained:
-        return Standing.DRAINED
-    if not container.running or state.health == "starting":
-        return Standing.STARTING
-    if state.health == "unhealthy" or state.stopped_by_user:
-        return Standing.UNHEALTHY
-    return Standing.READY
-
-
-def checked_weight(weight: int) -> int:
-    """The weight itself.  Raises: InvalidInput: it is none."""
-    if not 0 <= weight <= MOST_WEIGHT:
-        raise InvalidInput(
-            f"a weight is a whole number from 0 to {MOST_WEIGHT}, not {weight}",
-            code="weight-invalid",
-            about=str(weight),
-            hint="0 takes a container out, as draining does",
-        )
-    return weight
 
 
 def without(container: Container, gone: Sequence[PortBinding]) -> tuple[PortBinding, ...]:

@@ -193,9 +193,13 @@ def _port(front: Front, behind: Sequence[Backend]) -> tuple[list[str], list[tupl
     name = _chain(front)
     turns = ", ".join(f"{turn} : {_place(backend)}" for turn, backend in enumerate(order))
     ip = "ip" if front.family == 4 else "ip6"
-    rule = (
-        f"meta l4proto {front.protocol} dnat {ip} to numgen inc mod {len(order)} map {{ {turns} }}"
+    # The seed is fixed, so that a client keeps its container over changes that leave their number.
+    turn = (
+        f"jhash {ip} saddr mod {len(order)} seed 0x1"
+        if order[0].sticky
+        else (f"numgen inc mod {len(order)}")
     )
+    rule = f"meta l4proto {front.protocol} dnat {ip} to {turn} map {{ {turns} }}"
     chain = [f"add chain {TABLE} {name}", f"flush chain {TABLE} {name}"]
     chain.append(f"add rule {TABLE} {name} {rule}")
     return chain, [(f"share{front.family}{where}", key, f"jump {name}")]

@@ -43,11 +43,13 @@ class Front(NamedTuple):
 
 
 class Backend(NamedTuple):
-    """Where connections go: an address and port of a container, and its share of them."""
+    """Where connections go: an address and port of a container, and its share of them; `sticky`
+    when those of one client are all to go to the same."""
 
     address: str
     port: int
     weight: int = 1
+    sticky: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Claim:
     group: str = ""
     weight: int = 1
     standing: Standing = Standing.READY
+    sticky: bool = False
 
     @cached_property
     def ports(self) -> Mapping[Front, tuple[int, ...]]:
@@ -107,7 +110,7 @@ def _best(front: Front, claims: Iterable[Claim], family: int) -> tuple[Backend, 
         if not address or claim.standing is Standing.DRAINED or claim.weight <= 0:
             continue
         found += [
-            (claim.standing, Backend(address, port, claim.weight))
+            (claim.standing, Backend(address, port, claim.weight, claim.sticky))
             for port in claim.ports.get(front, ())
         ]
     best = min((standing for standing, _ in found), default=Standing.READY)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from orchestrator.engine.networks import open_networks
+from orchestrator.engine.traffic import BALANCE_LABEL, GROUP_LABEL
 from orchestrator.errors import Conflict
 from orchestrator.model.container import PortBinding
 from orchestrator.model.observed import Container, State
@@ -77,6 +78,31 @@ async def test_a_drained_container_keeps_its_connections_and_gets_no_new_ones(
             assert await w.connections.emptied(old.id, 10)
         await w.stop(w.now(old))
         assert answers(2) == {"new": 2}
+
+
+async def test_a_client_stays_with_its_container_where_that_is_wished(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.networks.create("app")
+        labels = {GROUP_LABEL: "web", BALANCE_LABEL: "source"}
+        spec = replace(published(PORT), labels=labels)
+        for name in "abcd":
+            _, machine = await w.container(name, "app", spec=spec)
+            w.stack.callback(replies(machine, 80, name.encode()))
+        with outside_machine() as outside:
+            found = {}
+            for last in range(3, 23):
+                outside.run("ip", "address", "add", f"198.51.100.{last}/32", "dev", "lan1")
+                source = (f"198.51.100.{last}", 0)
+                said = {said_to(outside, source) for _ in range(3)}
+                assert len(said) == 1, "the same client, the same container"
+                found[last] = said.pop()
+            assert set(found.values()) == set("abcd"), "different clients, all containers"
+
+
+def said_to(machine: Netns, source: tuple[str, int]) -> str:
+    to = ("198.51.100.1", 8080)
+    with machine.call(lambda: socket.create_connection(to, 5, source)) as client:
+        return client.recv(10).decode()
 
 
 async def test_connections_are_counted_for_each_container_by_its_own(tmp_path: Path) -> None:

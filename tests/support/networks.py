@@ -13,7 +13,7 @@ from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.events import Events
 from orchestrator.engine.networks import Networks, open_networks
-from orchestrator.engine.publishing import GROUP_LABEL
+from orchestrator.engine.traffic import GROUP_LABEL
 from orchestrator.model.container import Attachment, ContainerSpec, PortBinding
 from orchestrator.model.events import Event
 from orchestrator.model.ids import new_id
