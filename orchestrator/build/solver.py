@@ -1,45 +1,38 @@
-"""Runs a graph: every needed stage, those that do not wait for each other at the same time.
-
-Each step is looked up in the cache, shared with a build that is at it already, or executed.
-"""
+"""Runs a graph: every needed stage, those that do not wait for each other at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Protocol
 
 import anyio
-from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.build.cache import ImportedSteps, StepCache
-from orchestrator.build.cache_key import step_key
 from orchestrator.build.cachemounts import CacheDirectories
-from orchestrator.build.evaluate import DEFAULT_PATH, Scope, StageState, advance
+from orchestrator.build.evaluate import DEFAULT_PATH, StageState, advance
 from orchestrator.build.execute import Executor
 from orchestrator.build.flights import Flights
 from orchestrator.build.grammar import read_trigger
-from orchestrator.build.grants import Grants
-from orchestrator.build.graph import Graph, Stage
+from orchestrator.build.graph import Stage
 from orchestrator.build.instructions import Arg, Copy, Instruction, Run, Workdir
-from orchestrator.build.operations import CopyOperation, Operation, RunOperation
+from orchestrator.build.operations import CopyOperation
 from orchestrator.build.origins import Origin
-from orchestrator.build.remotesources import RemoteSources
+from orchestrator.build.plan import Plan, Solved
 from orchestrator.build.runmounts import RunMounts
-from orchestrator.build.runner import Sandbox
 from orchestrator.build.runnetwork import RunNetworks
-from orchestrator.build.selection import Source, select
+from orchestrator.build.selection import Source
 from orchestrator.build.steplog import StepLog
+from orchestrator.build.steps import Steps
 from orchestrator.build.tree import Tree
-from orchestrator.errors import Failed, PystackError
+from orchestrator.errors import PystackError
 from orchestrator.images.config import timestamp
 from orchestrator.images.manifest import Platform, parse_platform
 from orchestrator.model.events import Report
-from orchestrator.model.image import History, Image, ImageConfig, Layer
+from orchestrator.model.image import History, Image, ImageConfig
 from orchestrator.state.buildcache import CachedStep
 
 _MADE = (Run, Copy, Workdir)
@@ -59,45 +52,11 @@ class ContextSource(Protocol):
         """The image or the tree of files that the name stands for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solved:
-    """A finished stage: what an image is made of. `keys` are the cache keys of the steps behind
-    the lines of `history`, "" where there is none."""
-
-    state: StageState
-    layers: tuple[Layer, ...] = ()
-    history: tuple[History, ...] = ()
-    keys: tuple[str, ...] = ()
-    platform: Platform
-
-
 @dataclass(slots=True)
 class _Cell:
     begun: bool = False
     ended: anyio.Event = field(default_factory=anyio.Event)
     solved: Solved | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One build, decided: its stages, its words' scope, its files, its name in messages.
-
-    `platform` is what the build is for, `machine` what this machine runs; `epoch` is the newest
-    time (Unix seconds) that anything in the image may have.
-    """
-
-    graph: Graph
-    scope: Scope
-    tree: Tree
-    prefix: str
-    platform: Platform
-    machine: Platform
-    sandbox: Sandbox
-    contexts: frozenset[str] = frozenset()
-    grants: Grants = field(default_factory=Grants)
-    use_cache: bool = True
-    uncached: frozenset[str] = frozenset()
-    epoch: int | None = None
 
 
 class Solver:
@@ -121,19 +80,22 @@ class Solver:
         self._plan = plan
         self._images = images
         self._contexts = contexts
-        self._cache = cache
-        self._imports = imports
-        self._flights = flights
-        self._executor = executor
-        self._networks = networks
         self._report = report
         self._cells = {index: _Cell() for index in plan.graph.stages}
         self._others: dict[tuple[str, str], Solved | Tree] = {}
         self._asking: dict[tuple[str, str], anyio.Lock] = {}
-        self._mounts = RunMounts(
-            plan.tree, caches, executor.workspaces, self._origin, plan.grants, stack
+        self._steps = Steps(
+            plan,
+            cache=cache,
+            imports=imports,
+            flights=flights,
+            executor=executor,
+            mounts=RunMounts(
+                plan.tree, caches, executor.workspaces, self._origin, plan.grants, stack
+            ),
+            networks=networks,
+            origin=self._origin,
         )
-        self._remotes = RemoteSources(executor.workspaces, plan.grants)
         self._tasks: TaskGroup | None = None
 
     async def solve(self) -> Solved:
@@ -226,7 +188,7 @@ class Solver:
             origin=stage.base,
         )
         log = self._log(stage, 0)
-        done = await self._copy((), operation, [Source(tree, ("/",))], False, log)
+        done = await self._steps.copy((), operation, [Source(tree, ("/",))], False, log)
         line = History(created_by=stage.start.text, empty=done.layer is None)
         return Solved(
             state=StageState(config=_empty(platform)),
@@ -240,7 +202,7 @@ class Solver:
         state, operation = advance(instruction, solved.state, self._plan.scope)
         done: CachedStep | None = None
         if operation is not None:
-            done = await self._perform(solved, operation, log)
+            done = await self._steps.perform(solved, operation, log)
         if isinstance(instruction, Arg):
             return replace(solved, state=state)
         layer = done.layer if done is not None else None
@@ -257,144 +219,6 @@ class Solver:
             history=(*solved.history, line),
             keys=(*solved.keys, "" if done is None else done.id),
         )
-
-    # -- steps
-
-    async def _perform(self, solved: Solved, operation: Operation, log: StepLog) -> CachedStep:
-        """The step, done now or before.  Raises: Failed, naming file and line."""
-        layers = solved.layers
-        try:
-            if isinstance(operation, RunOperation):
-                return await self._run(solved, operation, log)
-            if isinstance(operation, CopyOperation):
-                if operation.origin:
-                    return await self._copy_from_origin(layers, operation, log)
-                return await self._copy_from_context(layers, operation, log)
-            key = self._key(_top(layers), operation)
-            execute = partial(self._executor.make_directory, layers, operation, self._plan.epoch)
-            return await self._shared(key, operation, log, lambda _: execute())
-        except Failed as error:
-            if error.code in ("build-failed", "platform-not-runnable"):
-                raise
-            raise _failed(operation, error.message, error.code, error.hint) from error
-        except OSError as error:
-            hint = "check the file, and that the disk has room"
-            raise _failed(operation, str(error), "build-step-failed", hint) from error
-
-    def _key(self, parent: str, operation: Operation, content: Sequence[str] = ()) -> str:
-        return step_key(parent, operation, content, self._plan.epoch)
-
-    async def _run(self, solved: Solved, operation: RunOperation, log: StepLog) -> CachedStep:
-        seen = [*await self._mounts.contents(operation), *self._networks.extra_hosts]
-        key = self._key(_top(solved.layers), operation, seen)
-        foreign = solved.platform != self._plan.machine
-        sandbox = replace(self._plan.sandbox, foreign=str(solved.platform) if foreign else "")
-
-        async def execute(say: Callable[[str], None]) -> Layer | None:
-            return await self._executor.run(
-                solved.layers,
-                operation,
-                self._mounts,
-                sandbox,
-                self._networks,
-                say,
-                self._plan.epoch,
-            )
-
-        return await self._shared(key, operation, log, execute)
-
-    async def _copy_from_context(
-        self, layers: Sequence[Layer], operation: CopyOperation, log: StepLog
-    ) -> CachedStep:
-        local, remote = self._remotes.split(operation)
-        sources = [Source(self._plan.tree, local, unpack=operation.unpack is not False)]
-        if not remote:
-            return await self._copy(layers, operation, sources, False, log)
-        identities = await self._remotes.identities(operation, remote)
-        quick = ""
-        if identities is not None and not local:
-            owner = await self._executor.owner(layers, operation)
-            quick = self._key(_top(layers), operation, ["remote", repr(owner), *identities])
-            if (known := await self._known(quick, operation, log)) is not None:
-                log.cached(operation.text)
-                return known
-        with log.step(operation.text) as step:
-            async with self._remotes.fetched(operation, remote, identities, step.say) as fetched:
-                done = await self._copy(layers, operation, [*sources, *fetched], False, log)
-        return self._cache.alias(quick, done) if quick else done
-
-    async def _copy(
-        self,
-        layers: Sequence[Layer],
-        operation: CopyOperation,
-        sources: Sequence[Source],
-        keep_owner: bool,
-        log: StepLog,
-    ) -> CachedStep:
-        selection = await to_thread.run_sync(select, operation, sources)
-        digest = await to_thread.run_sync(selection.digest, keep_owner)
-        owner = await self._executor.owner(layers, operation)
-        content = [digest, repr(owner)]
-        below = () if operation.link else layers
-        execute = partial(
-            self._executor.copy, below, operation, selection, owner, keep_owner, self._plan.epoch
-        )
-        key = self._key("" if operation.link else _top(layers), operation, content)
-        done = await self._shared(key, operation, log, lambda _: execute())
-        if not operation.link or done.layer is None or not layers:
-            return done
-        # Made on top of nothing, the layer fits on top of anything.
-        layer = await self._executor.workspaces.relink(layers, done.layer)
-        moved = self._key(_top(layers), operation, [*content, "linked"])
-        return self._cache.find(moved) or self._cache.remember(moved, layer, operation.text)
-
-    async def _copy_from_origin(
-        self, layers: Sequence[Layer], operation: CopyOperation, log: StepLog
-    ) -> CachedStep:
-        """As `_copy`. Equal layers there need no look at the files; else their content decides."""
-        origin = await self._origin(operation.origin)
-        if origin.tree is not None:
-            sources = [Source(origin.tree, operation.sources)]
-            return await self._copy(layers, operation, sources, False, log)
-        marks = ["from", origin.top, *operation.sources, *operation.exclude]
-        quick = self._key(_top(layers), operation, [*marks, f"parents={operation.parents}"])
-        if (known := await self._known(quick, operation, log)) is not None:
-            log.cached(operation.text)
-            return known
-        async with self._executor.workspaces.scratch(origin.layers) as root:
-            sources = [Source(Tree(root), operation.sources)]
-            done = await self._copy(layers, operation, sources, True, log)
-        return self._cache.alias(quick, done)
-
-    async def _shared(
-        self,
-        key: str,
-        operation: Operation,
-        log: StepLog,
-        execute: Callable[[Callable[[str], None]], Awaitable[Layer | None]],
-    ) -> CachedStep:
-        if (known := await self._known(key, operation, log)) is not None:
-            log.cached(operation.text)
-            return known
-        with log.step(operation.text) as step:
-
-            async def finish(say: Callable[[str], None]) -> CachedStep:
-                # Once more: another build may have done it between the look-up and now.
-                if not log.fresh and (known := self._cache.find(key)) is not None:
-                    return known
-                layer = await execute(say)
-                return self._cache.remember(key, layer, operation.text)
-
-            if log.fresh:
-                return await finish(step.say)
-            return await self._flights.share(key, finish, step.say)
-
-    async def _known(self, key: str, operation: Operation, log: StepLog) -> CachedStep | None:
-        if log.fresh:
-            return None
-        if (known := self._cache.find(key)) is not None:
-            return known
-        return await self._cache.find_imported(key, self._imports, operation.text)
 
     # -- other stages, images and contexts
 
@@ -456,19 +280,8 @@ def _empty(platform: Platform) -> ImageConfig:
     )
 
 
-def _failed(operation: Operation, problem: str, code: str, hint: str) -> Failed:
-    where = str(operation.where)
-    if not problem.startswith(f"{where}: "):
-        problem = f"{where}: {operation.text}: {problem}"
-    return Failed(problem, code=code, about=where, hint=hint)
-
-
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def _top(layers: Sequence[Layer]) -> str:
-    return layers[-1].chain_id if layers else ""
 
 
 def _without_triggers(solved: Solved) -> tuple[tuple[str, ...], Solved]:

@@ -11,8 +11,8 @@ from orchestrator.build.grants import Grants
 from orchestrator.build.graph import build_graph
 from orchestrator.build.lint import Finding, lint
 from orchestrator.build.parser import Dockerfile
+from orchestrator.build.plan import Plan
 from orchestrator.build.runner import Sandbox
-from orchestrator.build.solver import Plan
 from orchestrator.errors import InvalidInput
 from orchestrator.images.manifest import Platform, host_platform, parse_platform
 from orchestrator.model.image import Image

@@ -13,7 +13,8 @@ from anyio import to_thread
 from orchestrator.build import cachetransport, export
 from orchestrator.build.cache import StepCache
 from orchestrator.build.cachetransport import CacheSpec, FoundSteps, read_cache_spec
-from orchestrator.build.solver import Solved, Solver
+from orchestrator.build.plan import Solved
+from orchestrator.build.solver import Solver
 from orchestrator.build.workspace import Workspaces
 from orchestrator.engine.images import Images
 from orchestrator.errors import PystackError
