@@ -10,7 +10,7 @@ from aiohttp import web
 from orchestrator.api.docker.requests import json_body
 from orchestrator.api.parts import Parts
 from orchestrator.api.work import worked
-from orchestrator.build.lint import Finding
+from orchestrator.build.checks.finding import Finding
 from orchestrator.errors import InvalidInput
 from orchestrator.model.events import Report
 from orchestrator.model.stack import Build

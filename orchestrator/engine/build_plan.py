@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.build.checks.finding import Finding
+from orchestrator.build.checks.lint import lint
 from orchestrator.build.contexts import Context
 from orchestrator.build.evaluate import Scope
 from orchestrator.build.grammar import read_instructions
 from orchestrator.build.grants import Grants
 from orchestrator.build.graph import build_graph
-from orchestrator.build.lint import Finding, lint
 from orchestrator.build.parser import Dockerfile
 from orchestrator.build.plan import Plan
 from orchestrator.build.runner import Sandbox

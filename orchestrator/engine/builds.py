@@ -20,11 +20,12 @@ from anyio import to_thread
 from orchestrator.build.cache import StepCache
 from orchestrator.build.cachemounts import CacheDirectories
 from orchestrator.build.cachetransport import read_cache_spec
+from orchestrator.build.checks.finding import Finding
+from orchestrator.build.checks.lint import is_strict
 from orchestrator.build.contexts import Contexts
 from orchestrator.build.execute import Executor
 from orchestrator.build.flights import Flights
 from orchestrator.build.grants import Grants
-from orchestrator.build.lint import Finding, is_strict
 from orchestrator.build.parser import parse
 from orchestrator.build.runner import Runner
 from orchestrator.build.runnetwork import RunNetworks

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.build.checks.finding import Finding
+from orchestrator.build.checks.lint import is_strict, lint
 from orchestrator.build.grammar import read_instructions
 from orchestrator.build.graph import build_graph
-from orchestrator.build.lint import Finding, is_strict, lint
 from orchestrator.build.parser import parse
 from orchestrator.build.tree import Tree
 from orchestrator.model.ignore import parse_ignore
