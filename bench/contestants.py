@@ -148,7 +148,7 @@ class Docker(Contestant):
 
     def version(self) -> str:
         compose = self.output(*self._compose(), "version").splitlines()[0]
-        return f"{self.output('docker', '--version').strip()}; {compose}"
+        return f"{self.output(*self.command(), '--version').strip()}; {compose}"
 
     def start(self) -> None:
         argv = ["dockerd", "--host", self.socket, "--data-root", str(self.directory / "data")]

@@ -21,6 +21,7 @@ from orchestrator.build.selection import Selection, select_all
 from orchestrator.build.transfer import Placement, place
 from orchestrator.build.tree import Tree
 from orchestrator.build.workspace import Workspaces
+from orchestrator.errors import PystackError
 from orchestrator.images.layers import single_errors
 from orchestrator.model.container import Mount
 
@@ -68,7 +69,7 @@ class RunMounts:
             elif mount.kind == "ssh":
                 self._grants.agent(mount, operation.where)
             elif mount.kind == "bind":
-                origin = await self._origin(mount.origin) if mount.origin else None
+                origin = await self._origin_of(operation, mount) if mount.origin else None
                 if origin is not None and origin.tree is None:
                     digests.append(origin.top)
                 else:
@@ -76,8 +77,14 @@ class RunMounts:
                     selection = await to_thread.run_sync(_selected, operation, mount, tree)
                     digests.append(await to_thread.run_sync(selection.digest, False))
             elif mount.kind == "cache" and mount.origin:
-                await self._origin(mount.origin)
+                await self._origin_of(operation, mount)
         return digests
+
+    async def _origin_of(self, operation: RunOperation, mount: RunMount) -> Origin:
+        try:
+            return await self._origin(mount.origin)
+        except PystackError as error:
+            raise operation.where.failed(error) from error
 
     @asynccontextmanager
     async def ready(self, operation: RunOperation) -> AsyncGenerator[Ready]:

@@ -22,7 +22,7 @@ from orchestrator.build.runnetwork import RunNetworks
 from orchestrator.build.selection import Source, select
 from orchestrator.build.steplog import StepLog
 from orchestrator.build.tree import Tree
-from orchestrator.errors import Failed
+from orchestrator.errors import Failed, PystackError
 from orchestrator.model.image import Layer
 from orchestrator.state.buildcache import CachedStep
 
@@ -145,7 +145,10 @@ class Steps:
         self, layers: Sequence[Layer], operation: CopyOperation, log: StepLog
     ) -> CachedStep:
         """As `_copy`. Equal layers there need no look at the files; else their content decides."""
-        origin = await self._origin(operation.origin)
+        try:
+            origin = await self._origin(operation.origin)
+        except PystackError as error:
+            raise operation.where.failed(error) from error
         if origin.tree is not None:
             sources = [Source(origin.tree, operation.sources)]
             return await self.copy(layers, operation, sources, False, log)

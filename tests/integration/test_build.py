@@ -472,6 +472,16 @@ async def test_a_dockerfile_that_asks_too_much_is_refused_before_anything_runs(
         assert "ran" not in place.details()
     with pytest.raises(NotFound, match="no such Dockerfile"):
         await place.builds.build(Build(context=str(place.context)), ["x"], place.said.append)
+    for line in (
+        "COPY --from=localhost:1/x:y a b",
+        "RUN --mount=from=localhost:1/x:y,target=/m true",
+    ):
+        with pytest.raises(
+            PystackError, match=r"^dockerfile_inline:2: localhost:1 cannot be reach"
+        ):
+            await place.build(f"FROM busybox\n{line}\n")
+    with pytest.raises(PystackError, match=r"^dockerfile_inline:1: localhost:1 cannot be reach"):
+        await place.build("FROM localhost:1/x:y\n")
     with pytest.raises(NotFound, match="no such directory"):
         await place.builds.build(Build(context="/nowhere"), ["x"], place.said.append)
 
