@@ -53,8 +53,9 @@ def command(chance: random.Random, there: list[str]) -> list[str]:
             ["rename", name, any_name],
             ["exec", name, "sh", "-c", "sleep 0.1; exit 4"],
             ["exec", "-d", name, "sleep", "0.3"],
-            ["rm", "-f", name],
+            # Always with -v: without, an anonymous volume stays, and that is no leak.
             ["rm", "-f", "-v", name],
+            ["rm", "-v", name],
             ["volume", "create", any_name],
             ["volume", "rm", any_name],
             ["network", "create", f"net-{any_name}"],
