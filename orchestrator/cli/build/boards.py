@@ -5,8 +5,6 @@ The plain and JSON forms are those of `docker buildx build --progress`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import time
 from collections import deque
@@ -172,6 +170,9 @@ class JsonBoard:
         self._began: dict[str, str] = {}
 
     def update(self, progress: Mapping[str, Any]) -> None:
+        import base64  # noqa: PLC0415 (for this form alone)
+        import hashlib  # noqa: PLC0415
+
         subject, step = str(progress.get("subject") or ""), str(progress.get("step") or "")
         digest = f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
         now = _now()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -140,6 +139,8 @@ def _from_stdin(file: str) -> Iterator[tuple[str, dict[str, str]]]:
         text = (head + source.read()).decode("utf-8", "surrogateescape")
         yield "", {"dockerfile": "-", "dockerfile_inline": text}
         return
+    import tempfile  # noqa: PLC0415 (slow, and rarely needed)
+
     with tempfile.NamedTemporaryFile(prefix="pystack-context-", suffix=".tar") as spool:
         spool.write(head)
         while piece := source.read(_PIECE):
@@ -179,6 +180,11 @@ def _streams(session: Session, outputs: Sequence[Output]) -> Iterator[dict[Outpu
     wanted = [output for output in outputs if output.path == "-"]
     if wanted and session.stdout.isatty():
         raise UsageError("an archive is not written to a terminal: give --output a dest=FILE")
+    if not wanted:
+        yield {}
+        return
+    import tempfile  # noqa: PLC0415 (slow, and rarely needed)
+
     with tempfile.TemporaryDirectory(prefix="pystack-output-") as directory:
         yield {o: str(Path(directory, str(number))) for number, o in enumerate(wanted)}
 
