@@ -22,7 +22,6 @@ from orchestrator.cli.build.flags import (
     read_ulimit,
 )
 from orchestrator.cli.command import Command
-from orchestrator.cli.image.push import push_lines
 from orchestrator.cli.options import UsageError
 from orchestrator.cli.progress import TICK_S, watch
 from orchestrator.cli.session import Session
@@ -197,6 +196,8 @@ def _copy(path: Path) -> None:
 
 
 def _push(session: Session, args: argparse.Namespace, tags: Sequence[str]) -> None:
+    from orchestrator.cli.image.push import push_lines  # noqa: PLC0415 (rarely needed)
+
     if not tags:
         raise UsageError("what is pushed needs a name: give one with -t")
     for tag in tags:
