@@ -328,6 +328,9 @@ def _word(
     instruction: given.Instruction, text: str, values: Mapping[str, str], scope: Scope
 ) -> str:
     try:
-        return expand(text, values, scope.escape)
+        word = expand(text, values, scope.escape)
     except BadExpansionError as error:
         raise instruction.where.invalid(str(error)) from None
+    if "\0" in word:
+        raise instruction.where.invalid("a NUL character, which no file or variable can have")
+    return word
