@@ -118,6 +118,7 @@ def _normalize(project: Project, service: dict[str, Any], node: Node) -> None:
     if project.phases.interpolate and build.pop("args", None):
         args = resolved(node.get("build", "args"), project.environ)
         build |= {"args": dict(sorted(args.items()))} if args else {}
+    if build:
         service["build"] = ordered("build", build)
 
 

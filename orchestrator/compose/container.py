@@ -69,10 +69,11 @@ class Containers:
         at = f"services.{name}"
         said = service.plain()
         logging = said.get("logging", {})
-        values: dict[str, Any] = {key: said[key] for key in _SAME_NAME if key in said}
+        # An empty name, or a size of 0, is none: it leaves the image's or the engine's own.
+        values: dict[str, Any] = {key: said[key] for key in _SAME_NAME if said.get(key, "") != ""}
         values |= {key: tuple(said[key]) for key in _LISTS if key in said}
         for key, (field, convert) in _OTHER_NAME.items():
-            if said.get(key) is not None:
+            if said.get(key) is not None and (said[key] or key != "shm_size"):
                 values[field] = convert(said[key])
         for key in ("command", "entrypoint"):
             values[key] = tuple(said[key]) if said.get(key) is not None else None

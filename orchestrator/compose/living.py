@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -12,6 +13,9 @@ from orchestrator.model.container import Healthcheck, Hook, RestartName, Restart
 from orchestrator.model.stack import Rollout, WatchRule
 
 _CONDITIONS = {"none": "no", "any": "always"}
+_PERIODS = {"daily": "1d", "weekly": "1w"}
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_PART = re.compile(r"([0-9]+)([wdhms])")
 _SAME = ("parallelism", "failure_action", "max_failure_ratio", "order")
 
 
@@ -44,6 +48,20 @@ def restart_policy(said: Mapping[str, Any]) -> RestartPolicy:
         window_s=policy.get("window", 0.0),
         unhealthy=condition != "none",
     )
+
+
+def pull_age(policy: str, after: str = "") -> float:
+    """The age in seconds at which an image is pulled again, 0 where its age does not matter.
+
+    Source: compose specification, "pull_policy": daily, weekly, every_<duration>; refresh with
+    `pull_refresh_after`.
+    """
+    period = after if policy == "refresh" else policy.removeprefix("every_")
+    if policy in _PERIODS:
+        period = _PERIODS[policy]
+    if policy not in _PERIODS and not policy.startswith(("every_", "refresh")):
+        return 0.0
+    return float(sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(period)))
 
 
 def rollout(said: Mapping[str, Any] | None) -> Rollout | None:

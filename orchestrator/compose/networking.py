@@ -21,15 +21,18 @@ def network_keys(service: Node) -> list[str]:
 
 
 def attachments(name: str, service: Node, names: Mapping[str, str]) -> tuple[Attachment, ...]:
-    """The networks a container joins, most wanted first; `names` maps keys to real names.
+    """The networks a container joins, most wanted first, then by key; `names` maps keys to real
+    names.
 
-    The service's name is an alias on each.
+    The service's name is an alias on each.  Source: Compose sorts them so, as its networks have
+    no order.
     """
     networks = service.get("networks")
     said = networks.plain() if networks else {}
     links = _links(service)
     found = [
-        _attachment(name, names[key], said.get(key, {}), links) for key in network_keys(service)
+        _attachment(name, names[key], said.get(key, {}), links)
+        for key in sorted(network_keys(service))
     ]
     mac = service.get("mac_address")
     if mac and found and not found[0].mac_address:

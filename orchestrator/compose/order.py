@@ -30,6 +30,7 @@ _ORDERS = {
     "port": "name mode host_ip target published protocol app_protocol",
     "mount": "type source target read_only consistency",
     "dependency": "condition restart required",
+    "secret_grant": "source target uid gid mode",
     "ipam_config": "subnet gateway ip_range aux_addresses",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -10,6 +11,9 @@ import yaml
 from orchestrator.compose.order import ordered
 from orchestrator.compose.scalars import resolve
 
+# JSON holds these as they are, YAML takes them for line breaks or refuses them: JSON that escapes
+# them is YAML too.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 # Compose says these of every service in JSON, and of none in YAML.
 _COMMANDS = ("command", "entrypoint")
 
@@ -40,8 +44,9 @@ def as_json(form: dict[str, Any]) -> str:
     services = {name: _with_commands(said) for name, said in form.get("services", {}).items()}
     networks = {name: {"ipam": {}, **(n or {})} for name, n in form.get("networks", {}).items()}
     whole = {**form, "services": services, **({"networks": networks} if networks else {})}
-    ordered = {key: whole[key] for key in sorted(whole)}
-    return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+    arranged = {key: whole[key] for key in sorted(whole)}
+    text = json.dumps(arranged, indent=2, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 def _with_commands(said: dict[str, Any]) -> dict[str, Any]:

@@ -54,9 +54,18 @@ class _Checks:
 
     def service(self, name: str, service: Node) -> None:
         at = f"services.{name}"
-        if not {"image", "build", "provider"} & service.entries.keys():
+        image = service.get("image")
+        named = image is not None and (image.invalid or image.value != "")
+        if not named and not {"build", "provider"} & service.entries.keys():
             self.findings.add(
                 service.key, at, "has neither an image nor a build", 'add "image" or "build"'
+            )
+        if (spec := service.get("credential_spec")) is not None:
+            self.findings.add(
+                spec.key,
+                f"{at}.credential_spec",
+                "only Windows containers have credential specs",
+                "remove it",
             )
         self._networks(service, at)
         self._mounts(service, at)
@@ -103,7 +112,18 @@ class _Checks:
                 self._known(name, other, node, f"{at}.depends_on.{other}")
         for other, key, node in implied(service):
             if other and not node.invalid:
-                self._known(name, other, node, f"{at}.{key}")
+                self._shared(name, other, node, f"{at}.{key}")
+
+    def _shared(self, name: str, other: str, node: Node, at: str) -> None:
+        """What another's containers are needed for cannot be had of a service without any."""
+        self._known(name, other, node, at)
+        if other in self.taking_part and self.services[other].get("provider") is not None:
+            self.findings.add(
+                node.key,
+                at,
+                f'the service "{other}" is left to a provider: it has no containers here',
+                "name a service with an image",
+            )
 
     def _known(self, name: str, other: str, node: Node, at: str) -> None:
         if other == name:
@@ -164,8 +184,8 @@ class _Checks:
                 if external is None or external.value is False or external.invalid:
                     continue
                 allowed = ("external", "name")
-                for other in node.entries:
-                    if other in allowed or other.startswith("x-"):
+                for other, said in node.entries.items():
+                    if other in allowed or other.startswith("x-") or said.value == {}:
                         continue
                     self.findings.add(
                         node.entries[other].key,

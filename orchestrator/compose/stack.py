@@ -13,11 +13,12 @@ from orchestrator.compose.contents import granted_files
 from orchestrator.compose.dependencies import SERVICE_PREFIX, implied
 from orchestrator.compose.environment import resolved
 from orchestrator.compose.limiting import ulimits
-from orchestrator.compose.living import rollout, watch_rules
+from orchestrator.compose.living import pull_age, rollout, watch_rules
 from orchestrator.compose.mounting import Mounting
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.profiles import takes_part
+from orchestrator.compose.schema.pending import ALWAYS_IPV4, ONE_IPAM, SWARM
 from orchestrator.model.observed import Subnet
 from orchestrator.model.stack import (
     Build,
@@ -39,6 +40,13 @@ _PULL: Mapping[str, PullPolicy] = {
 }
 
 
+# What networks are always like here: the values that are no surprise, and what is said of others.
+_FIXED = (
+    (("enable_ipv4",), (True,), ALWAYS_IPV4),
+    (("ipam", "driver"), ("default", ""), ONE_IPAM),
+)
+
+
 def to_stack(
     tree: Node,
     *,
@@ -53,7 +61,7 @@ def to_stack(
     services = {
         key: service
         for key, service in _section(tree, "services").items()
-        if takes_part(service, active)
+        if takes_part(service, active) and service.get("provider") is None
     }
     networks = {"default": tree.holding({}), **_section(tree, "networks")}
     volumes = _section(tree, "volumes")
@@ -110,6 +118,9 @@ class _Services:
         said = node.plain()
         image = said.get("image") or f"{self._project}-{name}"
         deploy = said.get("deploy") or {}
+        if str(deploy.get("mode", "")).endswith("-job"):
+            mode = node.get("deploy", "mode") or node
+            self._findings.warn(mode.key, f"services.{name}.deploy.mode", SWARM)
         return Service(
             name=name,
             container=self._containers.spec(name, node, image),
@@ -117,7 +128,8 @@ class _Services:
             scale=said.get("scale", deploy.get("replicas", 1)),
             container_name=said.get("container_name", ""),
             depends_on=self._depends_on(node),
-            pull_policy=self._pull_policy(name, node),
+            pull_policy=_PULL.get(said.get("pull_policy", ""), "missing"),
+            pull_after_s=pull_age(said.get("pull_policy", ""), said.get("pull_refresh_after", "")),
             update=rollout(deploy.get("update_config")),
             rollback=rollout(deploy.get("rollback_config")),
             attach=said.get("attach", True),
@@ -139,17 +151,6 @@ class _Services:
             restart = not key.startswith("volumes_from")
             found.setdefault(other, Dependency(service=other, restart=restart))
         return tuple(d for d in found.values() if d.service in self._taking_part)
-
-    def _pull_policy(self, name: str, node: Node) -> PullPolicy:
-        policy = node.get("pull_policy")
-        if policy is None:
-            return "missing"
-        if policy.string not in _PULL:
-            at = f"services.{name}.pull_policy"
-            self._findings.warn(
-                policy.mark, at, f'"{policy.string}" is not carried yet: treated as missing'
-            )
-        return _PULL.get(policy.string, "missing")
 
     def _build(self, node: Node | None) -> Build | None:
         if node is None:
@@ -241,6 +242,10 @@ def _subnets(key: str, node: Node, findings: Findings) -> dict[int, list[dict[st
 
 def _network(key: str, name: str, node: Node, findings: Findings) -> StackNetwork:
     said, subnets = node.plain(), _subnets(key, node, findings)
+    for path, usual, why in _FIXED:
+        told = node.get(*path)
+        if told is not None and told.value not in usual:
+            findings.warn(told.key, f"networks.{key}.{'.'.join(path)}", why)
     four, *more = subnets[4] or [{}]
     six = (subnets[6] or [{}])[0]
     aux = [config.get("aux_addresses", {}) for config in (*subnets[4], *subnets[6])]

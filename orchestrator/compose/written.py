@@ -59,7 +59,8 @@ def _struct(kind: Struct, node: Node) -> Any:
     for key, child in node.entries.items():
         attribute = kind.attributes.get(key)
         found[key] = written(attribute.kind, child) if attribute else child.plain()
-        if attribute and _left_out(attribute.kind, key, found[key]):
+        needed = attribute is None or attribute.required
+        if attribute and not needed and _left_out(attribute.kind, key, found[key]):
             del found[key]
         elif key in _EMPTY and isinstance(found[key], dict):
             found[key] = {k: "" if v is None else v for k, v in found[key].items()}
@@ -75,10 +76,15 @@ def _service(said: dict[str, Any]) -> dict[str, Any]:
         said["pull_policy"] = "missing"
     if isinstance(said.get("deploy"), dict) and "scale" in said:
         said["deploy"].setdefault("replicas", said["scale"])
-    for secret in said.get("secrets") or ():
-        if isinstance(secret, dict) and "source" in secret:
-            secret.setdefault("target", f"/run/secrets/{secret['source']}")
+    if isinstance(said.get("secrets"), list):
+        said["secrets"] = [_secret(secret) for secret in said["secrets"]]
     return said
+
+
+def _secret(grant: Any) -> Any:
+    if not isinstance(grant, dict) or "source" not in grant:
+        return grant
+    return ordered("secret_grant", {"target": f"/run/secrets/{grant['source']}", **grant})
 
 
 def _build(said: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +129,6 @@ _FINISH: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "config": _resource,
     "secret": _resource,
     "port": lambda said: ordered("port", {"mode": "ingress", "protocol": "tcp", **said}),
-    "dependency": lambda said: {"required": True, **said},
+    "dependency": lambda said: ordered("dependency", {"required": True, **said}),
     "env_file": lambda said: {"required": True, **said},
 }

@@ -125,6 +125,7 @@ class Service:
     `image` is the reference to pull, or the tag that `build` produces. Networks and volumes in it
     are named by their real names (`project_network`).
 
+    An image that was pulled `pull_after_s` seconds ago or more is pulled again; 0 is never.
     `attach` false leaves its output out where a stack's is followed. Without `update` all
     containers are replaced at once. Of the names in `container`, a namespace may be
     `service:NAME`, a link `service:NAME:ALIAS`, and `volumes_from` NAME is a service unless it
@@ -138,6 +139,7 @@ class Service:
     container_name: str = ""
     depends_on: tuple[Dependency, ...] = ()
     pull_policy: PullPolicy = "missing"
+    pull_after_s: float = 0.0
     update: Rollout | None = None
     rollback: Rollout | None = None
     attach: bool = True

@@ -1,8 +1,4 @@
-"""`config` against Docker Compose itself: the same files mean the same to both.
-
-Each directory of tests/data/compose-corpus is a project; its case.json says with what options it
-is read: files, profiles, env, env_files, name, dir.
-"""
+"""`config` against Docker Compose itself: the same files mean the same to both."""
 
 from __future__ import annotations
 
@@ -15,13 +11,10 @@ from typing import Any
 import pytest
 
 from orchestrator.compose.canonical import canonical
-from orchestrator.compose.find import find_override, find_stack_file
-from orchestrator.compose.load import load_project, loaded
+from orchestrator.compose.load import loaded
 from orchestrator.compose.output import as_json
 from tests.support.compose import UnreachableError, compose_program
-
-CORPUS = Path(__file__).parents[1] / "data" / "compose-corpus"
-CASES = sorted(path.name for path in CORPUS.iterdir())
+from tests.support.corpus import CASES, CORPUS, environ_of, options_of, project_of
 
 # Where pystack says something else, and why that is right: case, place, reason.
 DIFFERENCES = {
@@ -53,23 +46,22 @@ def test_a_project_means_the_same_to_compose(
     case: str, compose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(CORPUS / case)
-    file = Path("case.json")
-    options = json.loads(file.read_text()) if file.exists() else {}
-    environ = {"PATH": os.environ["PATH"], "HOME": "/root", **options.get("env", {})}
-    theirs = without_quirks(said_by_compose(compose, options, environ))
-    ours = said_by_pystack(options, environ)
+    options = options_of(case)
+    theirs = without_quirks(said_by_compose(compose, options))
+    ours = said_by_pystack(options)
     found = differences("", ours, theirs)
     expected = {place for name, place in DIFFERENCES if name == case}
     assert {place: both for place, both in found.items() if place not in expected} == {}
     assert set(found) == expected, "a difference that is listed is none any more"
 
 
-def said_by_compose(compose: Path, options: dict[str, Any], environ: dict[str, str]) -> Any:
+def said_by_compose(compose: Path, options: dict[str, Any]) -> Any:
     words: list[str] = []
     for key, flag in (("files", "-f"), ("env_files", "--env-file"), ("profiles", "--profile")):
         words += [word for value in options.get(key, ()) for word in (flag, value)]
     for key, flag in (("name", "-p"), ("dir", "--project-directory")):
         words += [flag, options[key]] if key in options else []
+    environ = {"PATH": os.environ["PATH"], **environ_of(options)}
     command = [compose, *words, "config", "--format", "json"]
     done = subprocess.run(
         command, check=False, env=environ, capture_output=True, text=True, timeout=30
@@ -78,24 +70,10 @@ def said_by_compose(compose: Path, options: dict[str, Any], environ: dict[str, s
     return json.loads(done.stdout)
 
 
-def said_by_pystack(options: dict[str, Any], environ: dict[str, str]) -> Any:
-    files = options.get("files") or found_files()
-    project = load_project(
-        files,
-        project_name=options.get("name"),
-        project_dir=options.get("dir"),
-        env_files=options.get("env_files", ()),
-        profiles=options.get("profiles", ()),
-        environ=environ,
-    )
+def said_by_pystack(options: dict[str, Any]) -> Any:
+    project = project_of(options)
     loaded(project)
     return json.loads(as_json(canonical(project)))
-
-
-def found_files() -> list[str]:
-    found = find_stack_file(Path.cwd())
-    override = find_override(found)
-    return [str(found), *([str(override)] if override else [])]
 
 
 def without_quirks(theirs: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from orchestrator.compose.schema.grants import SECRET_GRANTS
 from orchestrator.compose.schema.hosts import Hosts
 from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading
 from orchestrator.compose.schema.limits import ULIMITS
-from orchestrator.compose.schema.pending import ATTESTATIONS, WINDOWS
+from orchestrator.compose.schema.pending import ATTESTATIONS, CONFINED, WINDOWS
 from orchestrator.compose.schema.shapes import PAIRS, TEXTS, WORDS, Attribute, MapOf, Struct
 
 _REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*|service:.+", re.DOTALL)
@@ -62,7 +62,7 @@ BUILD = Struct(
         "entitlements": Attribute(TEXTS, "Privileges of the build."),
         "isolation": Attribute(TEXT, "The isolation technology.", WINDOWS),
         "platforms": Attribute(WORDS, "Platforms to build for."),
-        "privileged": Attribute(FLAG, "Run steps with every privilege."),
+        "privileged": Attribute(FLAG, "Run steps with every privilege.", CONFINED),
         "provenance": Attribute(TEXT, "Attest how the image was built.", ATTESTATIONS),
         "sbom": Attribute(TEXT, "List what is in the image.", ATTESTATIONS),
         "secrets": Attribute(SECRET_GRANTS, "Secrets for RUN --mount=type=secret."),

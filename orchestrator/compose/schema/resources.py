@@ -19,7 +19,7 @@ from orchestrator.compose.schema.kinds import (
     Text,
     passes,
 )
-from orchestrator.compose.schema.pending import ALWAYS_IPV4, ONE_IPAM, SWARM
+from orchestrator.compose.schema.pending import ONE_IPAM, SWARM
 from orchestrator.compose.schema.shapes import OPTIONS, PAIRS, TEXTS, Attribute, ListOf, Struct
 
 
@@ -67,13 +67,13 @@ NETWORK = Struct(
         "external": _IS_EXTERNAL,
         "internal": Attribute(FLAG, "No way out of this network."),
         "attachable": Attribute(FLAG, "Other containers may join; here they always may."),
-        "enable_ipv4": Attribute(FLAG, "IPv4 addresses; true unless said.", ALWAYS_IPV4),
+        "enable_ipv4": Attribute(FLAG, "IPv4 addresses; true unless said."),
         "enable_ipv6": Attribute(FLAG, "IPv6 addresses."),
         "ipam": Attribute(
             Struct(
                 "ipam",
                 {
-                    "driver": Attribute(TEXT, "The address driver.", ONE_IPAM),
+                    "driver": Attribute(TEXT, "The address driver."),
                     "config": Attribute(ListOf(_IPAM_CONFIG, identity=_subnet), "Subnets."),
                     "options": Attribute(OPTIONS, "Options for the driver.", ONE_IPAM),
                 },

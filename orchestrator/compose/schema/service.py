@@ -237,6 +237,7 @@ _LOGGING = Struct(
     },
     same="driver",
 )
+_PERIOD = re.compile(r"([0-9]+[wdhms])+")
 _PULL = re.compile(
     r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"
 )
@@ -351,8 +352,7 @@ NOT_CARRIED = {
                 "registry": Attribute(TEXT, "A registry key that holds it."),
             },
         ),
-        "Credentials of a managed service account.",
-        WINDOWS,
+        "Credentials of a managed service account: an error, as this is no Windows.",
     ),
     "develop": Attribute(
         Struct("develop", {"watch": Attribute(ListOf(_WATCH), "What is watched.")}, nullable=True),
@@ -397,7 +397,9 @@ NOT_CARRIED = {
         "What runs it instead.",
         PROVIDERS,
     ),
-    "pull_refresh_after": Attribute(TEXT, "When to ask the registry again."),
+    "pull_refresh_after": Attribute(
+        Text(_PERIOD, "a period such as 12h or 1d"), "When to ask the registry again."
+    ),
     "runtime": Attribute(TEXT, "The OCI runtime."),
     "storage_opt": Attribute(OPTIONS, "Options of the storage driver."),
     "use_api_socket": Attribute(FLAG, "Mount the engine's socket."),

@@ -205,8 +205,8 @@ def bind(source: str, target: str, **rest: Any) -> Mount:
         ("", "attachments", (Attachment(network="demo_default", aliases=("web",)),)),
         ("network_mode: host", "attachments", ()),
         ("networks: [front, default]", "attachments",
-         (Attachment(network="demo_front", aliases=("web",)),
-          Attachment(network="demo_default", aliases=("web",)))),
+         (Attachment(network="demo_default", aliases=("web",)),
+          Attachment(network="demo_front", aliases=("web",)))),
         ("networks:\n  front:\n  default: {aliases: [www, web], ipv4_address: 10.1.0.2, "
          "mac_address: '02:42:ac:11:00:02', priority: 10}", "attachments",
          (Attachment(network="demo_default", aliases=("web", "www"), ipv4_address="10.1.0.2",

@@ -225,8 +225,6 @@ def test_what_has_no_effect_is_warned_of_by_its_place_and_name() -> None:
             "it has no effect",
             "stack.yml:8:7: services.web.deploy.placement: only a swarm heeds this: "
             "it has no effect",
-            'stack.yml:10:18: services.web.pull_policy: "daily" is not carried yet: '
-            "treated as missing",
             "stack.yml:13:22: services.web.volumes: given twice, the last one counts",
         ]
     )
