@@ -18,7 +18,7 @@ import anyio
 from aiohttp import web
 from anyio import to_thread
 
-from orchestrator.api.docker.requests import flag
+from orchestrator.api.docker.requests import flag, whole
 from orchestrator.api.parts import Parts
 from orchestrator.api.status import body_of
 from orchestrator.api.streams import JsonLines, json_lines
@@ -64,7 +64,7 @@ class DockerBuildHandlers:
             if not remote:
                 await _receive(request, spool)
             context = remote or (str(spool) if spool.stat().st_size else "")
-            build = _build(query, context)
+            build = _wanted(query, context)
             return await self._told(request, build, tags)
 
     async def prune(self, request: web.Request) -> web.Response:
@@ -73,8 +73,7 @@ class DockerBuildHandlers:
         ages = [*filters.each("until", parse_duration, "a duration like 24h")]
         ages += filters.each("unused-for", parse_duration, "a duration like 24h")
         kept = max(
-            int(query.get(name) or 0)
-            for name in ("keep-storage", "reserved-space", "max-used-space")
+            whole(request, name) for name in ("keep-storage", "reserved-space", "max-used-space")
         )
         pruned = await self._builds.storage.prune(
             everything=flag(request, "all"),
@@ -172,8 +171,20 @@ async def _receive(request: web.Request, path: Path) -> None:
             await to_thread.run_sync(file.write, piece)
 
 
-def _build(query: Any, context: str) -> Build:
+def _wanted(query: Any, context: str) -> Build:
     """What the query asks for.  Raises: InvalidInput: a value of it is not understood."""
+    try:
+        return _build(query, context)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"the build is malformed: {error}",
+            code="bad-request",
+            about="build",
+            hint="see the Engine API's ImageBuild",
+        ) from error
+
+
+def _build(query: Any, context: str) -> Build:
     arguments = _document(query, "buildargs", {})
     hosts = [host for text in query.getall("extrahosts", []) for host in text.split(",") if host]
     return Build(

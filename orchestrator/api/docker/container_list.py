@@ -7,9 +7,9 @@ import time
 from aiohttp import web
 
 from orchestrator.api.docker.container_filters import LISTING, PRUNING, Known, listed, prunable
-from orchestrator.api.docker.requests import flag
+from orchestrator.api.docker.requests import flag, whole
 from orchestrator.api.parts import Parts
-from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.errors import Conflict, NotFound
 from orchestrator.wire.container_list import container_summary
 from orchestrator.wire.filters import Filters
 
@@ -39,7 +39,7 @@ class ContainerListHandlers:
             filters,
             known,
             every=flag(request, "all"),
-            limit=_limit(request.query.get("limit", "")),
+            limit=whole(request, "limit"),
         )
         sizes = await self._parts.disk.container_sizes(found) if flag(request, "size") else {}
         volumes = {volume.name: volume for volume in self._parts.nouns.volumes.all()}
@@ -65,15 +65,3 @@ class ContainerListHandlers:
         freed = sum(sizes[identifier].written for identifier in removed)
         self._parts.events.tell("container", "prune", "", {"reclaimed": str(freed)})
         return web.json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
-
-
-def _limit(text: str) -> int:
-    try:
-        return int(text or 0)
-    except ValueError as error:
-        raise InvalidInput(
-            f"limit: {text!r} is not a number",
-            code="bad-request",
-            about="limit",
-            hint="send how many containers to list",
-        ) from error

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from orchestrator.api.docker.attach import StreamClient, joined
 from orchestrator.api.docker.framing import FRAMED, RAW, frame
-from orchestrator.api.docker.requests import json_body, window_size
+from orchestrator.api.docker.requests import json_body, terminal_size, window_size
 from orchestrator.api.outbox import Outbox
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import Taken, hijack
@@ -52,7 +52,8 @@ class ExecHandlers:
             return web.Response(status=200)
         self._execs.check_startable(found.id)
         if found.spec.tty and (size := body.get("ConsoleSize")):
-            self._execs.set_size(found.id, rows=int(size[0]), columns=int(size[1]))
+            rows, columns = terminal_size(size)
+            self._execs.set_size(found.id, rows=rows, columns=columns)
         return await self._streamed(request, found, self._execs.started(found.id))
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
@@ -108,7 +109,6 @@ def exec_spec(body: Mapping[str, Any]) -> ExecSpec:
     Raises: InvalidInput: a field has a value of the wrong kind.
     """
     try:
-        size = body.get("ConsoleSize") or (0, 0)
         return ExecSpec(
             command=tuple(str(word) for word in body.get("Cmd") or ()),
             environment=tuple(str(entry) for entry in body.get("Env") or ()),
@@ -120,7 +120,7 @@ def exec_spec(body: Mapping[str, Any]) -> ExecSpec:
             stderr=bool(body.get("AttachStderr")),
             privileged=bool(body.get("Privileged")),
             detach_keys=str(body.get("DetachKeys") or ""),
-            console_size=(int(size[0]), int(size[1])),
+            console_size=terminal_size(body.get("ConsoleSize") or (0, 0)),
         )
     except (TypeError, ValueError, IndexError) as error:
         raise InvalidInput(

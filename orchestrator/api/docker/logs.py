@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -43,7 +44,7 @@ class LogHandlers:
         lines = container_lines(
             self._parts,
             container,
-            lines=int(tail) if tail.isdigit() else None,
+            lines=int(tail) if tail.isdecimal() else None,
             since=_moment(request, "since"),
             until=_moment(request, "until"),
             following=flag(request, "follow"),
@@ -103,13 +104,12 @@ def _second(seconds: int) -> str:
 
 def _moment(request: web.Request, name: str) -> float:
     text = request.query.get(name) or "0"
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if math.isfinite(moment := float(text)):
+            return moment
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidInput(
             f"{name}={text} is no time",
             code="bad-request",

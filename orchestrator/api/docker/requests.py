@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -9,37 +10,78 @@ from aiohttp import web
 
 from orchestrator.errors import InvalidInput
 
+_MOST = (1 << 63) - 1
+_LONGEST = (1 << 16) - 1  # ioctl_tty(2), struct winsize
+
 
 def flag(request: web.Request, name: str) -> bool:
     """Whether a query parameter says yes."""
     return request.query.get(name, "").lower() in ("1", "true", "yes")
 
 
+def whole(request: web.Request, name: str, default: int = 0) -> int:
+    """The whole number that a query parameter is, `default` where it is not given.
+
+    Raises: InvalidInput: it is none, or one that does not fit 64 bits.
+    """
+    text = request.query.get(name) or str(default)
+    try:
+        number = int(text)
+    except ValueError:
+        number = _MOST + 1
+    if abs(number) > _MOST:
+        raise InvalidInput(
+            f"{name}: {text!r} is not a number",
+            code="bad-request",
+            about=name,
+            hint="send a whole number",
+        )
+    return number
+
+
+def seconds(request: web.Request, name: str) -> float | None:
+    """The seconds in a query's parameter, None where it is not given.  Raises: InvalidInput."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(
+            f"{name}: {text!r} is not a number of seconds",
+            code="bad-request",
+            about=name,
+            hint="send seconds",
+        )
+    return number
+
+
 def grace(request: web.Request) -> float | None:
     """The seconds in the query's `t`, None where it has none.  Raises: InvalidInput."""
-    text = request.query.get("t")
-    try:
-        return float(text) if text else None
-    except ValueError as error:
-        raise InvalidInput(
-            f"t: {text!r} is not a number of seconds",
-            code="bad-request",
-            about="t",
-            hint="send seconds, -1 for ever",
-        ) from error
+    return seconds(request, "t")
 
 
 def window_size(request: web.Request) -> tuple[int, int]:
     """The rows and columns in the query's `h` and `w`.  Raises: InvalidInput."""
+    return terminal_size((request.query.get("h"), request.query.get("w")))
+
+
+def terminal_size(given: Any) -> tuple[int, int]:
+    """A terminal's rows and columns, as a pair of numbers says them.  Raises: InvalidInput."""
     try:
-        return int(request.query["h"]), int(request.query["w"])
-    except (KeyError, ValueError):
+        rows, columns = (int(number) for number in given)
+        if not 0 <= min(rows, columns) <= max(rows, columns) <= _LONGEST:
+            raise ValueError(given)
+    except (TypeError, ValueError):
         raise InvalidInput(
             "a terminal's size needs h and w, the numbers of its rows and columns",
             code="bad-request",
             about="h",
             hint="give both, as in ?h=24&w=80",
         ) from None
+    return rows, columns
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:

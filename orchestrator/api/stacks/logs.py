@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 from aiohttp import web
 
-from orchestrator.api.docker.requests import flag
+from orchestrator.api.docker.requests import flag, seconds
 from orchestrator.api.logs import container_lines
 from orchestrator.api.parts import Parts
 from orchestrator.api.stacks.wishes import PREFIX
@@ -25,6 +25,7 @@ class StackLogHandlers:
         name = request.match_info["name"]
         query = request.query
         tail = query.get("tail") or "all"
+        since = seconds(request, "since") or 0.0
         chosen = {s for s in (query.get("services") or "").split(",") if s}
         following = flag(request, "follow")
         seen: set[str] = set()
@@ -45,8 +46,8 @@ class StackLogHandlers:
                 async for line in container_lines(
                     self._parts,
                     container,
-                    lines=int(tail) if tail.isdigit() else None,
-                    since=float(query.get("since") or 0),
+                    lines=int(tail) if tail.isdecimal() else None,
+                    since=since,
                     following=following,
                 ):
                     await lines.send(

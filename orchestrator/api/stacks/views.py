@@ -6,6 +6,7 @@ import time
 
 from aiohttp import web
 
+from orchestrator.api.docker.requests import seconds
 from orchestrator.api.parts import Parts
 from orchestrator.api.stacks.wishes import PREFIX, planned
 from orchestrator.model.events import Event
@@ -93,7 +94,8 @@ class StackViewHandlers:
         """What happened to a service (or the stack), oldest first, in the shape of events."""
         name, query = request.match_info["name"], request.query
         self._controller.record(name)
-        since, until = float(query.get("since") or 0), float(query.get("until") or time.time())
+        since = seconds(request, "since") or 0.0
+        until = seconds(request, "until") or time.time()
         events = self._parts.events.log.about(name, since, until)
         service = query.get("service") or ""
         return web.json_response([event_message(e) for e in events if is_about(e, name, service)])
