@@ -5,35 +5,49 @@ from __future__ import annotations
 import argparse
 import json
 
+from orchestrator.cli.columns import Column, Columns, Shown
 from orchestrator.cli.command import Command
+from orchestrator.cli.options import UsageError
 from orchestrator.cli.session import Session
-from orchestrator.cli.table import table
 
-_HEADINGS = ("NAME", "STATUS", "CONFIG FILES")
+_COLUMNS = Columns(
+    Column("Name", "NAME", lambda s: str(s["name"])),
+    Column("Status", "STATUS", lambda s: str(s.get("status", ""))),
+    Column("ConfigFiles", "CONFIG FILES", lambda s: ",".join(s.get("files") or ())),
+    table=("Name", "Status", "ConfigFiles"),
+    quiet="Name",
+)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-a", "--all", action="store_true", help="stacks without running containers too")
     add("-q", "--quiet", action="store_true", help="names only")
-    add("--format", choices=("table", "json"), default="table", help="how to print it")
+    add("--filter", action="append", default=[], metavar="name=TEXT", help="only these")
+    add("--format", default="", metavar="FORMAT", help="table, json or a Go template")
 
 
 def _ls(session: Session, args: argparse.Namespace) -> int:
+    shown = Shown(_COLUMNS, args.format, quiet=args.quiet)
     stacks = session.engine.get("/pystack/v1/stacks") or []
-    shown = [s for s in stacks if args.all or "running" in str(s.get("status", ""))]
-    if args.quiet:
-        for stack in shown:
-            session.say(str(stack["name"]))
-    elif args.format == "json":
-        session.say(json.dumps(shown))
-    else:
-        rows = [
-            (str(s["name"]), str(s.get("status", "")), ",".join(s.get("files") or ()))
-            for s in shown
+    chosen = [s for s in stacks if args.all or "running" in str(s.get("status", ""))]
+    for text in args.filter:
+        key, _, value = text.partition("=")
+        if key != "name":
+            raise UsageError(f"--filter {text}: expected name=TEXT")
+        chosen = [s for s in chosen if value in str(s["name"])]
+    if args.format == "json":
+        fields = [
+            {
+                "Name": s["name"],
+                "Status": s.get("status", ""),
+                "ConfigFiles": ",".join(s.get("files") or ()),
+            }
+            for s in chosen
         ]
-        for line in table(_HEADINGS, rows):
-            session.say(line)
+        session.say(json.dumps(fields))
+    else:
+        shown.say(session, chosen)
     return 0
 
 
