@@ -156,7 +156,8 @@ def test_without_a_terminal_t_with_i_is_refused(engine: EngineUnderTest) -> None
 def test_two_at_one_terminal_see_the_same(engine: EngineUnderTest) -> None:
     engine.cli("run", "-dit", "--name", "shared", "busybox")
     with at(engine, "attach", "shared") as one, at(engine, "attach", "shared") as other:
-        one.type("echo from''one\n")
+        # Again and again, as nobody can see when the other one is attached.
+        one.type("while sleep 0.1; do echo from''one; done &\n")
         for terminal in (one, other):
             terminal.expect("fromone\r\n")
         other.type("echo from''other\n")
@@ -170,7 +171,6 @@ def test_two_at_one_terminal_see_the_same(engine: EngineUnderTest) -> None:
         ) as third:
             try:
                 assert third.stdout is not None
-                one.type("while sleep 0.1; do echo again; done &\n")
                 assert third.stdout.readline()
                 one.type("exit 3\n")
                 assert [one.ended(), other.ended(), third.wait(15)] == [3, 3, 3]

@@ -4,6 +4,7 @@ resize."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Protocol
 
 import anyio
@@ -68,7 +69,13 @@ class AttachHandlers:
         keys = _keys(request, container)
         tell_of(self._parts.events, "attach", container)
         tty = container.spec.tty
-        async with hijack(request, RAW if tty else FRAMED) as stream:
+        async with AsyncExitStack() as stack:
+            session = None
+            if container.running and flag(request, "stream"):
+                # Before the head: whoever has that one misses nothing that comes after it.
+                with suppress(Conflict):
+                    session = await stack.enter_async_context(self._session(request, container))
+            stream = await stack.enter_async_context(hijack(request, RAW if tty else FRAMED))
             outbox = Outbox(
                 stream,
                 self._parts.settings.data_dir,
@@ -76,7 +83,7 @@ class AttachHandlers:
             )
             with outbox:
                 client = StreamClient(stream, outbox, framed=not tty)
-                await self._serve(request, container, client, keys)
+                await self._serve(request, container, client, keys, session)
         return Taken()
 
     async def attach_websocket(self, request: web.Request) -> web.StreamResponse:
@@ -89,7 +96,7 @@ class AttachHandlers:
         tell_of(self._parts.events, "attach", container)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await self._serve(request, container, _WebsocketClient(socket), keys)
+        await self._serve(request, container, _WebsocketClient(socket), keys, None)
         await socket.close()
         return socket
 
@@ -105,7 +112,12 @@ class AttachHandlers:
         return container
 
     async def _serve(
-        self, request: web.Request, container: Container, client: _AnyClient, keys: DetachKeys
+        self,
+        request: web.Request,
+        container: Container,
+        client: _AnyClient,
+        keys: DetachKeys,
+        session: Attachment | None,
     ) -> None:
         wanted = {n for n, name in ((1, "stdout"), (2, "stderr")) if flag(request, name)}
         if flag(request, "logs"):
@@ -114,18 +126,28 @@ class AttachHandlers:
                     await client.send(number, text)
         if not flag(request, "stream"):
             return
-        wants_input = flag(request, "stdin") and container.spec.stdin_open
-        bundle = self._parts.launcher.bundle(container)
-        size = window_size(request) if container.spec.tty and "h" in request.query else None
-        async with self._containers.attached(
+        typed = keys if self._wants_input(request, container) else None
+        if session is not None:
+            await joined(client, session, typed, wanted)
+            return
+        async with self._session(request, container) as started:
+            if started is not None:
+                await joined(client, started, typed, wanted)
+
+    def _wants_input(self, request: web.Request, container: Container) -> bool:
+        return flag(request, "stdin") and container.spec.stdin_open
+
+    def _session(
+        self, request: web.Request, container: Container
+    ) -> AbstractAsyncContextManager[Attachment | None]:
+        """The container's streams, now or when it is started."""
+        return self._containers.attached(
             container.id,
-            bundle,
-            with_input=wants_input,
-            size=size,
+            self._parts.launcher.bundle(container),
+            with_input=self._wants_input(request, container),
+            size=window_size(request) if container.spec.tty and "h" in request.query else None,
             waiting=not flag(request, "nowait"),
-        ) as session:
-            if session is not None:
-                await joined(client, session, keys if wants_input else None, wanted)
+        )
 
 
 async def joined(
