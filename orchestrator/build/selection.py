@@ -52,13 +52,10 @@ class Selection(NamedTuple):
     def digest(self, owners: bool) -> str:
         """The digest of names, kinds, modes and content, and of the owners where they are kept."""
         sha = hashlib.sha256()
+        parts: list[str] = []
         for item in self.items:
-            parts = _described(item, owners)
-            sha.update(
-                "".join([f"{len(part)}:{part}" for part in parts]).encode(
-                    "utf-8", "surrogateescape"
-                )
-            )
+            parts += [f"{len(part)}:{part}" for part in _described(item, owners)]
+        sha.update("".join(parts).encode("utf-8", "surrogateescape"))
         for tree, archive in self.archives:
             sha.update(f"archive:{tree.digest(archive)}".encode())
         for document in self.documents:

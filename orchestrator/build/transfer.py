@@ -35,6 +35,8 @@ class Placement:
     keep_owner: bool = False
     # Directories that were there before: what is put into them must not change their times.
     times: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # Whose new files are by themselves.
+    self_owner: tuple[int, int] = field(default_factory=lambda: (os.geteuid(), os.getegid()))
     # Directories made here: nothing in them can be in the way.
     made: set[str] = field(default_factory=set)
     # Where directories below the destination really are, by their path there.
@@ -171,7 +173,7 @@ def _put_file(item: Item, target: str, placement: Placement) -> None:
             uid, gid = placement.owner or (
                 (info.st_uid, info.st_gid) if placement.keep_owner else (0, 0)
             )
-            if (uid, gid) != (os.geteuid(), os.getegid()):
+            if (uid, gid) != placement.self_owner:
                 os.fchown(file, uid, gid)
             # After the owner: a change of owner takes setuid bits away.
             os.fchmod(file, _mode(item.entry, placement))

@@ -14,6 +14,7 @@ import stat
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -25,6 +26,7 @@ _LINKS_FOLLOWED = 40
 _BENEATH = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 20
+_NAME = attrgetter("name")
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -208,7 +210,7 @@ class Tree:
         matched = self._matched_of(path)
         prefix = f"{path}/" if path else ""
         with os.scandir(self.root / path) as listing:
-            items = sorted(listing, key=lambda item: item.name)
+            items = sorted(listing, key=_NAME)
         for item in items:
             relative = prefix + item.name
             hidden = self._rules is not None and self._rules.hides(relative, matched)
@@ -238,7 +240,9 @@ def _entry(item: os.DirEntry[str], relative: str) -> Entry | None:
         info = item.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
-    mode = stat.S_IFMT(info.st_mode)
+    mode = info.st_mode & 0o170000
+    if mode == stat.S_IFREG:  # most are
+        return Entry(relative, "file", info)
     if mode == stat.S_IFSOCK:
         return None
     kind = _KINDS.get(mode, "device")
