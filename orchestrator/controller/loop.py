@@ -159,7 +159,7 @@ class StackLoop:
         self._converged = True
         self._notes.met(self.name, self._observed(desired))
         error: PystackError | None = None
-        if desired.verdicts:
+        if desired.verdicts and desired.wish == "running":
             service, verdict = next(iter(desired.verdicts.items()))
             done = "was rolled back" if verdict.action == "rollback" else "is paused"
             error = Failed(
