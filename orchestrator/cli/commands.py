@@ -127,6 +127,10 @@ DOCKER: Mapping[str, Entry] = {
     "version": Entry("version:version", "Show the versions of the command line and the engine"),
     "info": Entry("info:info", "Show what the engine is and how it works here"),
 }
+# About the command line itself.
+OWN: Mapping[str, Entry] = {
+    "completion": Entry("completion.command:completion", "Print a shell's script for completion"),
+}
 GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "container": {
         **dict.fromkeys(("ls", "list"), DOCKER["ps"]),
@@ -184,6 +188,15 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "prune": Entry("prune:volume", "Remove volumes that no container uses"),
         "update": Entry("volume:update", "Change a cluster volume, of which there are none here"),
     },
+    **{
+        kind: {
+            "create": Entry(f"grant:{kind}-create", f"Keep a {kind} by name, for stacks"),
+            **dict.fromkeys(("ls", "list"), Entry(f"grant:{kind}-ls", f"List {kind}s")),
+            "inspect": Entry(f"grant:{kind}-inspect", f"Show everything about {kind}s"),
+            **dict.fromkeys(("rm", "remove"), Entry(f"grant:{kind}-rm", f"Remove {kind}s")),
+        }
+        for kind in ("secret", "config")
+    },
     "system": {
         **{name: DOCKER[name] for name in ("events", "info")},
         "df": Entry("disk_usage:df", "Show the room that everything takes"),
@@ -222,22 +235,40 @@ def choose(words: Sequence[str], options: StackOptions, *, compose: bool) -> Cho
     Raises: UsageError: there is no such command, or its arguments are wrong.
     """
     name, rest = words[0], list(words[1:])
-    if name in GROUPS and not compose:
+    if name in GROUPS and not compose and not _is_stacks(name, rest, options):
         return _member(name, rest, options)
+    if name in OWN and not compose:
+        return _parsed(name, OWN[name], rest, options, about_stack=False)
     if name not in STACK and name not in DOCKER:
         raise UsageError(f"unknown command {name!r}{_nearest(name)}", "pystack --help lists them")
+    found = meanings(name, rest, options, compose=compose)
+    if not found:
+        raise UsageError(f"compose has no command {name!r}{_nearest(name)}")
+    if len(found) > 1:
+        return _by_its_names(name, rest, options)
+    entry = (STACK if found[0] else DOCKER)[name]
+    return _parsed(name, entry, rest, options, about_stack=found[0])
+
+
+def meanings(
+    name: str, rest: Sequence[str], options: StackOptions, *, compose: bool
+) -> tuple[bool, ...]:
+    """Whether the command is about a stack; both where its arguments decide, none where there is
+    no such command."""
     about_stack = compose or options.chosen
     if name not in _OWN_OPTIONS:
         about_stack = about_stack or _has_stack_option(name, rest)
     if name in STACK and (about_stack or name not in DOCKER):
-        return _parsed(name, STACK[name], rest, options, about_stack=True)
-    if name not in DOCKER:
-        raise AssertionError(name)
-    if compose:
-        raise UsageError(f"compose has no command {name!r}{_nearest(name)}")
-    if name not in STACK or name in _DOCKERS:
-        return _parsed(name, DOCKER[name], rest, options, about_stack=False)
-    return _by_its_names(name, rest, options)
+        return (True,)
+    if compose or name not in DOCKER:
+        return ()
+    return (False,) if name not in STACK or name in _DOCKERS else (False, True)
+
+
+def _is_stacks(name: str, rest: Sequence[str], options: StackOptions) -> bool:
+    """Whether the name of a group means the stack's command: `config`, without a command of the
+    group's after it."""
+    return name in STACK and (options.chosen or not rest or rest[0] not in GROUPS[name])
 
 
 def load(entry: Entry) -> Command:
@@ -285,6 +316,15 @@ def _parsed(
     name: str, entry: Entry, rest: list[str], options: StackOptions, *, about_stack: bool
 ) -> Chosen:
     command = load(entry)
+    args = parser_of(name, entry, about_stack=about_stack).parse_args(rest)
+    if about_stack:
+        options.add(stack_options_of(args))
+    return Chosen(command, args, options)
+
+
+def parser_of(name: str, entry: Entry, *, about_stack: bool) -> Parser:
+    """The parser of what follows the command's name."""
+    command = load(entry)
     parser = Parser(
         prog=f"pystack {name}", description=entry.summary, allow_abbrev=False, add_help=False
     )
@@ -292,10 +332,7 @@ def _parsed(
     if about_stack:
         add_stack_arguments(parser, short=command.short_options)
     _add_help(parser)
-    args = parser.parse_args(rest)
-    if about_stack:
-        options.add(stack_options_of(args))
-    return Chosen(command, args, options)
+    return parser
 
 
 def _add_help(parser: Parser) -> None:
@@ -319,5 +356,5 @@ def _has_stack_option(name: str, rest: Sequence[str]) -> bool:
 def _nearest(name: str) -> str:
     import difflib  # noqa: PLC0415
 
-    near = difflib.get_close_matches(name, {*STACK, *DOCKER, *GROUPS}, n=1)
+    near = difflib.get_close_matches(name, {*STACK, *DOCKER, *GROUPS, *OWN}, n=1)
     return f": did you mean {near[0]!r}?" if near else ""

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from orchestrator.cli.commands import DOCKER, GROUPS, STACK, choose
+from orchestrator.cli.commands import DOCKER, GROUPS, OWN, STACK, choose
 from orchestrator.cli.options import UsageError, split_options
 from orchestrator.cli.outcome import error_lines
 from orchestrator.cli.session import Session
@@ -77,6 +77,10 @@ def _complain(message: str, hint: str = "") -> None:
 
 
 def _run(words: Sequence[str]) -> int:
+    if words and words[0] == "__complete":
+        from orchestrator.cli.completion.command import complete  # noqa: PLC0415
+
+        return complete(words[1:])
     options, rest = split_options(words)
     compose = bool(rest) and rest[0] == "compose"
     if compose:
@@ -110,6 +114,7 @@ def _help() -> str:
             "Groups",
             {name: ", ".join(members) for name, members in GROUPS.items()},
         ),
+        ("Beside", {name: entry.summary for name, entry in OWN.items()}),
     ]
     for title, entries in sections:
         lines += ["", f"{title}:"]
