@@ -98,7 +98,7 @@ def _resolve(project: Project, name: str, node: Node, service: dict[str, Any]) -
     if everything := {**known, **missing}:
         service["environment"] = dict(sorted(everything.items()))
     if service.pop("label_file", None):
-        service["labels"] = dict(sorted(labels_of(node, project.findings).items()))
+        service["labels"] = dict(sorted(labels_of(node, at, project.findings).items()))
 
 
 def _normalize(project: Project, service: dict[str, Any], node: Node) -> None:

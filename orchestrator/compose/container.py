@@ -80,7 +80,7 @@ class Containers:
         return ContainerSpec(
             image=image,
             environment=environment_of(service, at, self.environ, self.findings),
-            labels=labels_of(service, self.findings),
+            labels=labels_of(service, at, self.findings),
             annotations=pairs(service.get("annotations")),
             attachments=networking.attachments(name, service, self.networks),
             ports=networking.ports(service),

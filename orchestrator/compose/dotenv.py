@@ -15,7 +15,8 @@ from orchestrator.compose.template import Lookup, TemplateError, substitute
 
 _START = re.compile(r"(?:export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<sign>[=:]?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z_0-9.\-\[\]]+")
-_COMMENT = re.compile(r"(?:^|[ \t])#.*$")
+# What a value begins with is part of it, as Compose has it: A=#1 is "#1".
+_COMMENT = re.compile(r"[ \t]#.*$")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -89,6 +90,9 @@ def parse_dotenv(
         if end < 0:
             findings.add(mark, name, f"the {quote} is not closed")
             break
+        after = rest[end + 1 :].strip()
+        if after and not after.startswith("#"):
+            findings.add(mark, name, f'unexpected "{after}" after the closing {quote}')
         found[name] = _unquoted(rest[1:end], quote, lookup)
     return found
 

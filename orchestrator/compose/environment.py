@@ -53,12 +53,16 @@ def resolved(pairs: Node | None, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def labels_of(service: Node, findings: Findings) -> dict[str, str]:
+def labels_of(service: Node, at: str, findings: Findings) -> dict[str, str]:
     """The labels of a service's containers: `label_file`, then `labels`."""
     found: dict[str, str] = {}
     files = service.get("label_file")
-    for node in files.items if files else ():
+    for number, node in enumerate(files.items if files else ()):
         file = Path(node.string)
+        if not file.is_file():
+            what = f"there is no file {shown(file)}"
+            findings.add(node.mark, f"{at}.label_file[{number}]", what, "make it, or remove this")
+            continue
         found |= read_dotenv(file, shown(file), {}, findings)
     return found | pairs(service.get("labels"))
 

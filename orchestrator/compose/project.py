@@ -71,7 +71,14 @@ def name_of(
         except TemplateError:
             continue  # reported where the whole file is interpolated
         if not _NAME.fullmatch(name):
-            findings.add(node.mark, "name", f'"{name}" is not a project name', _HINT)
+            plain = normalised(name)
+            if not plain:
+                findings.add(node.mark, "name", f'"{name}" is not a project name', _HINT)
+            else:
+                findings.warn(
+                    node.mark, "name", f'"{name}" is not a project name: "{plain}" is used'
+                )
+            name = plain
     return name or normalised(directory.name) or normalised(directory.parent.name) or "default"
 
 

@@ -136,8 +136,8 @@ class _Builder:
         if node.tag in _TAGS:
             return _TAGS[node.tag]
         if node.tag not in _KNOWN_TAGS:
-            self._findings.add(
-                mark, path, f"unknown tag {node.tag}", "the tags are !reset and !override"
+            self._findings.warn(
+                mark, path, f"unknown tag {node.tag}: it has no effect (!reset and !override have)"
             )
         return ""
 

@@ -46,9 +46,10 @@ def uses(text: str) -> Iterator[Use]:
             yield from uses(use.word)
             position = end + 1
         else:
-            match = _name_at(text, start)
-            yield Use(match[0])
-            position = match.end()
+            match = _NAME.match(text, start)
+            if match:
+                yield Use(match[0])
+            position = match.end() if match else start
 
 
 def substitute(text: str, lookup: Lookup, unset: Callable[[str], None] | None = None) -> str:
@@ -75,32 +76,26 @@ def _variable(
     if text.startswith("$", start):
         return "$", start + 1
     if not text.startswith("{", start):
-        match = _name_at(text, start)
+        match = _NAME.match(text, start)
+        if match is None:
+            return "$", start  # Compose leaves it, as in `echo $(date)` and `a price of 5 $`
         return _plain(match[0], lookup, unset), match.end()
     end = _closing_brace(text, start)
     return _braced(text[start + 1 : end], lookup, unset), end + 1
 
 
-def _name_at(text: str, start: int) -> re.Match[str]:
-    match = _NAME.match(text, start)
-    if match is None:
-        raise TemplateError("a lone $ starts no variable", "write $$ for a plain $")
-    return match
-
-
 def _closing_brace(text: str, start: int) -> int:
+    """Where the brace at `start` is closed: by its counterpart, or, as Compose has it, by the next
+    one where the braces between do not match."""
     depth = 0
-    position = start
-    while position < len(text):
-        if text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-        elif position == start or text.startswith("${", position - 1):
-            # `$${` inside a default is an escaped dollar and a brace; Compose counts it too.
-            depth += 1 if text[position] == "{" else 0
-        position += 1
-    raise TemplateError("${ is not closed by a }", "write $$ for a plain $")
+    for position in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if depth == 0:
+            return position
+    position = text.find("}", start)
+    if position < 0:
+        raise TemplateError("${ is not closed by a }", "write $$ for a plain $")
+    return position
 
 
 def _parsed(body: str) -> Use:

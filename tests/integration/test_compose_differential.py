@@ -14,7 +14,8 @@ from orchestrator.compose.canonical import canonical
 from orchestrator.compose.load import loaded
 from orchestrator.compose.output import as_json
 from tests.support.compose import UnreachableError, compose_program
-from tests.support.corpus import CASES, CORPUS, environ_of, options_of, project_of
+from tests.support.corpus import CASES, CORPUS, HOME, environ_of, options_of, project_of
+from tests.unit.compose.broken import BROKEN, Broken
 
 # Where pystack says something else, and why that is right: case, place, reason.
 DIFFERENCES = {
@@ -53,6 +54,42 @@ def test_a_project_means_the_same_to_compose(
     expected = {place for name, place in DIFFERENCES if name == case}
     assert {place: both for place, both in found.items() if place not in expected} == {}
     assert set(found) == expected, "a difference that is listed is none any more"
+
+
+# What Compose lets through and pystack does not: each fails when it is run, or means nothing.
+LET_THROUGH = {
+    "a device rate without a device",
+    "a fixed address that is none",
+    "a gateway that is none",
+    "a hardware address that is none",
+    "a hook without a command",
+    "a name of two services",
+    "a negative scale",
+    "a propagation that is none",
+    "a published port of letters",
+    "a subnet that is none",
+    "a tmpfs size that is none",
+    "a weight that is too heavy",
+    "an expose that is a word",
+    "an unknown deploy mode",
+    "an unknown mount type",
+    "an unknown network mode",
+    "an unknown restart policy",
+    "credentials for Windows",
+    "swappiness out of range",
+    "too many volume parts",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
+def test_compose_refuses_what_pystack_refuses(case: Broken, compose: Path, tmp_path: Path) -> None:
+    (tmp_path / "stack.yml").write_text(case.text)
+    command = [compose, "-f", "stack.yml", "config", "-q"]
+    environ = {"PATH": os.environ["PATH"], "HOME": HOME}
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environ, capture_output=True, timeout=30
+    )
+    assert (done.returncode == 0) == (case.name in LET_THROUGH), done.stderr
 
 
 def said_by_compose(compose: Path, options: dict[str, Any]) -> Any:

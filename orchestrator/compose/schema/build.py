@@ -12,7 +12,7 @@ from orchestrator.compose.schema.hosts import Hosts
 from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading
 from orchestrator.compose.schema.limits import ULIMITS
 from orchestrator.compose.schema.pending import ATTESTATIONS, CONFINED, WINDOWS
-from orchestrator.compose.schema.shapes import PAIRS, TEXTS, WORDS, Attribute, MapOf, Struct
+from orchestrator.compose.schema.shapes import DISTINCT, PAIRS, TEXTS, Attribute, MapOf, Struct
 
 _REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*|service:.+", re.DOTALL)
 
@@ -50,7 +50,7 @@ BUILD = Struct(
         "target": Attribute(TEXT, "The stage to build."),
         "args": Attribute(PAIRS, "Values for ARG."),
         "labels": Attribute(PAIRS, "Labels of the image."),
-        "tags": Attribute(WORDS, "More names for the image."),
+        "tags": Attribute(DISTINCT, "More names for the image."),
         "no_cache": Attribute(FLAG, "Build every step anew."),
         "pull": Attribute(FLAG, "Ask the registry for newer base images."),
         "network": Attribute(TEXT, "The network of RUN steps: default, none, host or a name."),
@@ -61,7 +61,7 @@ BUILD = Struct(
         "cache_to": Attribute(TEXTS, "Where to keep cached steps."),
         "entitlements": Attribute(TEXTS, "Privileges of the build."),
         "isolation": Attribute(TEXT, "The isolation technology.", WINDOWS),
-        "platforms": Attribute(WORDS, "Platforms to build for."),
+        "platforms": Attribute(DISTINCT, "Platforms to build for."),
         "privileged": Attribute(FLAG, "Run steps with every privilege.", CONFINED),
         "provenance": Attribute(TEXT, "Attest how the image was built.", ATTESTATIONS),
         "sbom": Attribute(TEXT, "List what is in the image.", ATTESTATIONS),

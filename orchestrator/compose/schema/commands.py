@@ -45,10 +45,12 @@ class Test(Kind):
         if not isinstance(node.value, list):
             return reading.expected(node, at, "a string or a list of strings")
         listed = TEXTS.read(node, at, reading)
-        first = listed.items[0] if listed.items else node
+        if not listed.items:
+            return listed  # as the image has it
+        first = listed.items[0]
         if first.invalid or first.value in ("NONE", "CMD", "CMD-SHELL"):
             return listed
-        what = f"starts with {first.described()}" if listed.items else "is an empty list"
+        what = f"starts with {first.described()}"
         return reading.findings.refuse(first, at, what, "a list starts with NONE, CMD or CMD-SHELL")
 
     def schema(self) -> dict[str, Any]:

@@ -43,11 +43,9 @@ def long_volume(node: Node, at: str, reading: Reading) -> list[Node]:
     long[long["type"]] = {"create_host_path": True} if is_path(source) else {}
     for option in rest[0].split(",") if rest else ():
         if not _add_option(long, option):
-            return [
-                reading.findings.refuse(
-                    node, at, f'unknown option "{option}"', "the usual ones are ro, rw and nocopy"
-                )
-            ]
+            reading.findings.warn(
+                node.mark, at, f'unknown option "{option}": it has no effect (ro, rw, nocopy have)'
+            )
     return [node.holding(long)]
 
 

@@ -48,6 +48,7 @@ from orchestrator.compose.schema.ports import FORM as PORT_FORM
 from orchestrator.compose.schema.ports import PUBLISHED, long_ports, port_identity
 from orchestrator.compose.schema.security import SecurityOption
 from orchestrator.compose.schema.shapes import (
+    DISTINCT,
     OPTIONS,
     PAIRS,
     TEXT_OR_SET,
@@ -101,14 +102,14 @@ ADDRESS = Parsed(ip_address, "an IP address")
 _ATTACHMENT = Struct(
     "attachment",
     {
-        "aliases": Attribute(WORDS, "More names on this network."),
+        "aliases": Attribute(DISTINCT, "More names on this network."),
         "ipv4_address": Attribute(Parsed(IPv4Address, "an IPv4 address"), "A fixed IPv4 address."),
         "ipv6_address": Attribute(Parsed(IPv6Address, "an IPv6 address"), "A fixed IPv6 address."),
         "mac_address": Attribute(MAC, "A fixed hardware address."),
         "priority": Attribute(Number(), "Networks with more are joined first."),
         "gw_priority": Attribute(Number(), "The most gives the default route."),
         "interface_name": Attribute(TEXT, "The interface's name inside."),
-        "link_local_ips": Attribute(WORDS, "Link-local addresses."),
+        "link_local_ips": Attribute(DISTINCT, "Link-local addresses."),
         "driver_opts": Attribute(OPTIONS, "Options for the driver."),
     },
     nullable=True,
@@ -245,8 +246,8 @@ _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]+)?")
 
 CARRIED = {
     "build": Attribute(BUILD, "How the image is built."),
-    "cap_add": Attribute(WORDS, "Capabilities to add."),
-    "cap_drop": Attribute(WORDS, "Capabilities to drop."),
+    "cap_add": Attribute(DISTINCT, "Capabilities to add."),
+    "cap_drop": Attribute(DISTINCT, "Capabilities to drop."),
     "command": Attribute(Command(), "The command; the image's unless said."),
     "configs": Attribute(CONFIG_GRANTS, "Configs it may read."),
     "container_name": Attribute(
@@ -270,13 +271,15 @@ CARRIED = {
     "deploy": Attribute(DEPLOY, "How many containers, and what they may use."),
     "devices": Attribute(ListOf(_DEVICE, identity=device_identity), "Devices of the host."),
     "dns": Attribute(TEXT_OR_SET, "Name servers."),
-    "dns_opt": Attribute(WORDS, "Options of the resolver."),
+    "dns_opt": Attribute(DISTINCT, "Options of the resolver."),
     "dns_search": Attribute(TEXT_OR_SET, "Domains to search."),
     "domainname": Attribute(TEXT, "Its domain name."),
     "entrypoint": Attribute(Command(), "The entry point; the image's unless said."),
     "env_file": Attribute(ENV_FILES, "Files of variables."),
     "environment": Attribute(PAIRS, "Variables."),
-    "expose": Attribute(ListOf(EXPOSED, unique=True), "Ports for other services."),
+    "expose": Attribute(
+        ListOf(EXPOSED, identity=lambda node: node.string), "Ports for other services."
+    ),
     "extends": Attribute(EXTENDS, "The service to start from."),
     "extra_hosts": Attribute(Hosts(), "More host names."),
     "group_add": Attribute(ListOf(Scalar(nothing=False), unique=True), "More groups."),
@@ -290,14 +293,17 @@ CARRIED = {
         "Files of labels.",
     ),
     "labels": Attribute(PAIRS, "Labels."),
-    "links": Attribute(WORDS, "Services to reach by other names."),
+    "links": Attribute(DISTINCT, "Services to reach by other names."),
     "logging": Attribute(_LOGGING, "Where its output goes."),
     "mac_address": Attribute(MAC, "Its hardware address."),
     "mem_limit": Attribute(SIZE, "At most this much memory."),
     "mem_reservation": Attribute(SIZE, "Memory that is given up last."),
     "memswap_limit": Attribute(_SIZE_OR_ALL, "Memory and swap together; -1 is without limit."),
     "network_mode": Attribute(
-        Text(re.compile(r"[a-z]+|(service|container):.+"), "none, host, bridge or service:NAME"),
+        Text(
+            re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*|(service|container):.+"),
+            "none, host, bridge, service:NAME or a network's name",
+        ),
         "Another way of networking.",
     ),
     "networks": Attribute(

@@ -216,6 +216,7 @@ def _text(node: Node) -> Hashable:
 
 
 TEXTS = ListOf(TEXT)
+DISTINCT = ListOf(TEXT, identity=_text)
 WORDS = ListOf(TEXT, unique=True)
 TEXT_OR_TEXTS = ListOf(TEXT, single=True, form="a string or a list of strings")
 TEXT_OR_SET = ListOf(TEXT, single=True, identity=_text, form="a string or a list of strings")

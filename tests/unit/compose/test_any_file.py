@@ -11,7 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.compose.load import StackInvalid, load_stack
+from orchestrator.compose.canonical import canonical
+from orchestrator.compose.dotenv import parse_dotenv
+from orchestrator.compose.load import StackInvalid, load_project, load_stack
+from orchestrator.compose.output import as_json, as_yaml
+from orchestrator.compose.phases import Phases
+from orchestrator.compose.problems import Findings
 from orchestrator.compose.schema.commands import Command
 from orchestrator.compose.schema.kinds import (
     Choice,
@@ -26,6 +31,7 @@ from orchestrator.compose.schema.kinds import (
 from orchestrator.compose.schema.resources import External
 from orchestrator.compose.schema.shapes import ListOf, MapOf, Struct
 from orchestrator.compose.schema.stack import STACK
+from orchestrator.compose.template import TemplateError, substitute, uses
 
 WORDS = st.sampled_from(
     ["a", "b", "", "1", "0", "-1", "80", "80:80", "1-2", "a:b", "/a:/b", "./a", "10s", "1g", "a=b",
@@ -112,6 +118,62 @@ def test_any_text_is_a_stack_or_refused(
         load_stack([str(file)], project_name="any", environ={})
     except StackInvalid:
         return
+
+
+PIECES = st.sampled_from(
+    ["$", "{", "}", "$$", "${A", "${A:-", "${B?", "${A:+", "$A", "-", ":", "?", "x", " ", '"', "'"]
+)
+TEMPLATES = st.lists(PIECES, max_size=8).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEMPLATES, st.sampled_from([{}, {"A": ""}, {"A": "a", "B": "$A"}]))
+def test_any_template_is_replaced_or_refused(text: str, environ: dict[str, str]) -> None:
+    try:
+        substitute(text, environ.get)
+    except TemplateError:
+        return
+    assert all(use.name for use in uses(text))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values(STACK), TEMPLATES, st.booleans(), st.booleans())
+def test_any_tree_with_variables_is_written_or_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: Any,
+    template: str,
+    interpolate: bool,
+    normalize: bool,
+) -> None:
+    file = Path(tmp_path_factory.getbasetemp()) / "variables.yml"
+    text = json.dumps(tree).replace('"a"', json.dumps(template))
+    file.write_text(text, encoding="utf-8", errors="replace")
+    phases = Phases(interpolate=interpolate, resolve_paths=normalize, check=interpolate)
+    try:
+        project = load_project([str(file)], project_name="any", environ={"A": "b"}, phases=phases)
+        form = canonical(project, normalize=normalize)
+    except StackInvalid:
+        return
+    assert as_yaml(form)
+    assert as_json(form)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            PIECES, st.sampled_from("A=B#\n\t\\:."), st.sampled_from(["export ", "A=", "\n"])
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_any_file_of_variables_is_read_or_refused(text: str) -> None:
+    findings = Findings()
+    found = parse_dotenv(text, ".env", {"A": "a"}, findings)
+    assert all(isinstance(name, str) and name for name in found)
+    if findings.failed:
+        with pytest.raises(StackInvalid, match=r"^\.env:\d+:\d+: "):
+            findings.raise_any()
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "a: " * 5000, "{a: " * 20_000, "- " * 50_000])
