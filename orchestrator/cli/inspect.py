@@ -25,8 +25,10 @@ _PATHS = {
     "image": "/images/{}/json",
     "network": "/networks/{}",
     "volume": "/volumes/{}",
+    "secret": "/secrets/{}",
+    "config": "/configs/{}",
 }
-_ABSENT_HERE = ("node", "plugin", "secret", "service", "task", "config")
+_ABSENT_HERE = ("node", "plugin", "service", "task")
 
 
 def inspect_arguments(parser: argparse.ArgumentParser, what: str = "NAME|ID") -> None:
