@@ -21,7 +21,7 @@ import anyio
 import structlog
 
 from orchestrator.aio.lasting import Background, lasting
-from orchestrator.api.listeners import served
+from orchestrator.api.listeners import check_listeners, served
 from orchestrator.api.parts import Parts
 from orchestrator.api.server import application
 from orchestrator.controller.controller import Controller
@@ -61,6 +61,7 @@ def main() -> int:
     """The exit code of the engine process: 0 when told to end, 1 when it could not start."""
     try:
         settings = load_settings()
+        check_listeners(settings)
         if os.geteuid() != 0:
             raise Denied(
                 "the engine needs root: it makes mounts, networks and cgroups",

@@ -15,11 +15,18 @@ from pathlib import Path
 
 from aiohttp import web
 
-from orchestrator.api.tls import tls_relay
+from orchestrator.api.tls import tls_context, tls_relay
 from orchestrator.errors import InvalidInput
 from orchestrator.settings import Settings
 
 _FIRST_HANDED_OVER = 3
+
+
+def check_listeners(settings: Settings) -> None:
+    """Raises: InvalidInput: the settings name a group or a file that there is not. Before an
+    engine has touched anything is the time to say so."""
+    _group(settings.socket_group)
+    tls_context(settings)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.abc
 import structlog
-from anyio.abc import SocketAttribute
+from anyio.abc import AnyByteStream, SocketAttribute
 from anyio.streams.tls import TLSListener
 
 from orchestrator.errors import InvalidInput
@@ -32,11 +32,11 @@ async def tls_relay(settings: Settings) -> AsyncIterator[None]:
 
     Raises: InvalidInput: a file cannot be read, or the address not be listened at.
     """
-    if not settings.tls_listen:
+    context = tls_context(settings)
+    if context is None:
         yield
         return
     host, _, port = settings.tls_listen.rpartition(":")
-    context = _context(settings)
     try:
         listener = await anyio.create_tcp_listener(
             local_host=host.strip("[]") or None, local_port=int(port)
@@ -54,17 +54,35 @@ async def tls_relay(settings: Settings) -> AsyncIterator[None]:
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             structlog.get_logger().info("tls connection broke", problem=str(error))
 
-    tls = TLSListener(listener, context, standard_compatible=False, handshake_timeout=_HANDSHAKE_S)
-    async with anyio.create_task_group() as tasks, tls:
+    tls = _Listener(listener, context, standard_compatible=False, handshake_timeout=_HANDSHAKE_S)
+    async with tls, anyio.create_task_group() as tasks:
         tasks.start_soon(tls.serve, relayed)
         yield
         tasks.cancel_scope.cancel()
 
 
-def _context(settings: Settings) -> ssl.SSLContext:
+class _Listener(TLSListener):
+    @staticmethod
+    async def handle_handshake_error(exc: BaseException, stream: AnyByteStream) -> None:
+        """Strangers who do not get in are told of in one line each."""
+        await anyio.aclose_forcefully(stream)
+        if not isinstance(exc, Exception):
+            raise exc
+        structlog.get_logger().info("tls connection refused", problem=str(exc))
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What `tls_listen` is served with, None where that is not set.
+
+    Raises: InvalidInput: a file is not named, or cannot be read.
+    """
+    if not settings.tls_listen:
+        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
+    # Docker's client ends its half by TCP alone; what comes back must not fail for it.
+    context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     for name in ("tls_ca", "tls_cert", "tls_key"):
         if not getattr(settings, name):
             raise _invalid(name, "", "it is needed with tls_listen")
