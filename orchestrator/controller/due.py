@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.controller.draft import Draft
 from orchestrator.controller.ordering import namespace_owners
 from orchestrator.model.observed import Container
-from orchestrator.model.stack import Service
+from orchestrator.model.stack import Service, Stack
 
 # A container that was killed from outside sooner than this after its start is taken to have
 # ended by itself: starting it again at once would never end.
@@ -37,7 +37,7 @@ def due(container: Container, since: float) -> str | None:
 
 def outlived(draft: Draft, service: Service, container: Container) -> str:
     """Why a running container is to be started anew; "" where it is not."""
-    desired, stack = draft.desired, draft.desired.stack
+    desired = draft.desired
     began = container.state.started_at
     if desired.restarted.get(service.name, 0.0) > began:
         return "asked for"
@@ -46,10 +46,7 @@ def outlived(draft: Draft, service: Service, container: Container) -> str:
         anew = any(o.running and o.state.started_at > began for o in owners)
         if anew or any(f"started {n}" in draft.done_by for n in draft.names(name)):
             return f"{name}, whose namespace it shares, is started anew"
-    for dependency in service.depends_on:
-        needed = stack.service(dependency.service)
-        if not dependency.restart or needed is None:
-            continue
+    for needed in _followed(desired.stack, service):
         if desired.restarted.get(needed.name, 0.0) > began:
             return f"{needed.name}, which it depends on, was restarted"
         theirs = draft.observed.of_service(needed.name)
@@ -58,6 +55,20 @@ def outlived(draft: Draft, service: Service, container: Container) -> str:
         if replaced or any(f"container {n}" in draft.done_by for n in names):
             return f"{needed.name}, which it depends on, was replaced"
     return ""
+
+
+def _followed(stack: Stack, service: Service) -> list[Service]:
+    """The services whose restart is one for this one too: those it depends on with `restart`, and
+    those that they do, nearest first."""
+    found: dict[str, Service] = {}
+    waiting = [service]
+    while waiting:
+        for dependency in waiting.pop(0).depends_on:
+            needed = stack.service(dependency.service)
+            if dependency.restart and needed is not None and needed.name not in found:
+                found[needed.name] = needed
+                waiting.append(needed)
+    return list(found.values())
 
 
 def owner_names(draft: Draft, service: Service, *, deps: bool = False) -> list[str]:

@@ -18,23 +18,24 @@ if TYPE_CHECKING:
     from orchestrator.model.stack import Stack
 
 
-def load(session: Session) -> Stack:
-    """The stack that the options or the working directory choose, its warnings printed.
+def load(session: Session, services: Sequence[str] = ()) -> Stack:
+    """The stack that the options or the working directory choose, its warnings printed. The
+    profiles of the `services` that a command names are active too.
 
     Raises: StackInvalid: its files have problems. NotFound: there is no file.
     """
-    loaded = read(session)
+    loaded = read(session, services)
     for warning in loaded.warnings:
         session.note(f"warning: {warning}")
     return loaded.stack
 
 
-def read(session: Session) -> Loaded:
+def read(session: Session, services: Sequence[str] = ()) -> Loaded:
     """The same with its warnings as values, nothing printed."""
     # YAML is imported by the commands that read a file, and by no other.
     from orchestrator.compose.load import loaded  # noqa: PLC0415
 
-    return loaded(project_of(session))
+    return loaded(project_of(session, services))
 
 
 def project_of(

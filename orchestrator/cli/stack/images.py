@@ -184,7 +184,7 @@ def _row(container: dict[str, Any]) -> dict[str, str]:
 
 def _services(session: Session, names: Sequence[str], *, deps: bool = False) -> list[Service]:
     """The services of those names, all where there are none; with `deps` what they depend on."""
-    stack = file.load(session)
+    stack = file.load(session, names)
     check_services(stack, names)
     wanted = set(names)
     while deps:

@@ -85,9 +85,9 @@ def _scale(session: Session, args: argparse.Namespace) -> int:
     for text in args.scales:
         if "=" not in text:
             raise UsageError(f"{text}: expected SERVICE=NUMBER")
-    loaded = file.read(session)
-    stack = scaled(loaded.stack, args.scales)
     names = [text.partition("=")[0] for text in args.scales]
+    loaded = file.read(session, names)
+    stack = scaled(loaded.stack, args.scales)
     body = {**sent(stack, loaded), "services": names, "no_deps": args.no_deps}
     wish(session, stack.name, "up", body)
     return 0

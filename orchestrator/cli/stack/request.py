@@ -57,7 +57,7 @@ def chosen(session: Session, args: argparse.Namespace) -> tuple[Stack, Loaded]:
     if args.build and args.no_build:
         raise UsageError("--build and --no-build exclude each other")
     _orphans(session, args)
-    loaded = file.read(session)
+    loaded = file.read(session, args.services)
     for warning in loaded.warnings:
         session.note(f"warning: {warning}")
     stack = scaled(loaded.stack, args.scale)

@@ -50,7 +50,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(session: Session, args: argparse.Namespace) -> int:
-    loaded = file.read(session)
+    loaded = file.read(session, [args.service])
     for warning in loaded.warnings:
         session.note(f"warning: {warning}")
     stack = loaded.stack

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from asyncinotify import Inotify, Mask
+from asyncinotify import Event, Inotify, Mask
 
 # Editors write a file more than once, and write others beside it: what comes within this time of
 # the last change is one change.
@@ -24,16 +25,33 @@ def changes(
     """The paths that changed, together where they change together, until `stop` is set.
 
     `roots` are files, whose directories are watched, or with `below` directories and all that is
-    below them; they are asked for again after each change.
+    below them; they are asked for again after each change. What changes while the last change is
+    looked at is told next.
     Source: inotify(7).
     """
-    while not stop.is_set():
-        with Inotify() as inotify:
-            for directory in _directories(roots(), below=below):
-                inotify.add_watch(directory, _CHANGES)
-            found = _next(inotify, stop)
-        if found:
-            yield found
+    inotify = _watching(roots(), below=below)
+    try:
+        while not stop.is_set():
+            if found := _next(inotify, stop):
+                yield found
+            # The new watches first: between the two nothing may go by unseen.
+            following = _watching(roots(), below=below)
+            missed = _pending(inotify)
+            inotify.close()
+            inotify = following
+            if missed:
+                yield missed
+    finally:
+        inotify.close()
+
+
+def _watching(roots: Iterable[Path], *, below: bool) -> Inotify:
+    inotify = Inotify()
+    for directory in _directories(roots, below=below):
+        # One that is gone by now was told of by its parent.
+        with suppress(OSError):
+            inotify.add_watch(directory, _CHANGES)
+    return inotify
 
 
 def _directories(roots: Iterable[Path], *, below: bool) -> set[Path]:
@@ -56,6 +74,24 @@ def _next(inotify: Inotify, stop: threading.Event) -> set[Path]:
         if event is None:
             if found:
                 return found
-        elif event.path is not None:
-            found.add(event.path)
+        else:
+            found |= _paths(event)
     return set()
+
+
+def _pending(inotify: Inotify) -> set[Path]:
+    """The paths of the changes that nobody has asked for yet."""
+    found: set[Path] = set()
+    inotify.sync_timeout = 0.001
+    while (event := inotify.sync_get()) is not None:
+        found |= _paths(event)
+    return found
+
+
+def _paths(event: Event) -> set[Path]:
+    """The path that changed; of a directory that is new, all that is in it already."""
+    if event.path is None:
+        return set()
+    if event.mask & Mask.ISDIR and event.mask & (Mask.CREATE | Mask.MOVED_TO):
+        return {event.path, *event.path.rglob("*")}
+    return {event.path}

@@ -39,7 +39,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _watch(session: Session, args: argparse.Namespace) -> int:
-    loaded = file.read(session)
+    loaded = file.read(session, args.services)
     stack = loaded.stack
     check_services(stack, args.services)
     watching = [s for s in stack.services if s.watch and s.name in (args.services or [s.name])]
@@ -124,9 +124,13 @@ class _Watched:
         services = [self._service.name]
         match self.rule.action:
             case "rebuild":
-                stack = file.load(self._session)
-                loaded = file.read(self._session)
-                body = {**sent(stack, loaded), "services": services, "build": True, "no_deps": True}
+                loaded = file.read(self._session, services)
+                body = {
+                    **sent(loaded.stack, loaded),
+                    "services": services,
+                    "build": True,
+                    "no_deps": True,
+                }
                 wish(self._session, self._stack.name, "up", body, quiet=True)
             case "restart":
                 wish(self._session, self._stack.name, "restart", {"services": services}, quiet=True)

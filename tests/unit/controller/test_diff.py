@@ -121,6 +121,29 @@ def test_a_replaced_container_hands_on_its_anonymous_volumes_only() -> None:
     assert replaced.kept_volumes == {"/cache": "anonymous"}
 
 
+def test_a_replaced_dependency_restarts_those_that_follow_it_and_those_that_follow_them() -> None:
+    before = stack(page="img:1", middle="img:1", settings="img:1")
+    page, middle, settings = before.services
+
+    def following(service: Service, name: str) -> Service:
+        return replace(service, depends_on=(Dependency(service=name, restart=True),))
+
+    before = replace(
+        before, services=(following(page, "middle"), following(middle, "settings"), settings)
+    )
+    changed = replace(settings, container=replace(settings.container, image="img:2"))
+    wanted = replace(before, services=(*before.services[:2], changed))
+    there = observed(before)
+    there = replace(there, images={**there.images, "img:2": "sha256:img:2"})
+    reason = "settings, which it depends on, was replaced (once {} has started)"
+    assert diff(Desired(stack=wanted, since=SINCE), there).lines() == [
+        "replace container demo-settings-1: image img:1 -> img:2",
+        "start container demo-settings-1",
+        f"restart container demo-middle-1: {reason.format('settings')}",
+        f"restart container demo-page-1: {reason.format('middle')}",
+    ]
+
+
 def test_values_of_variables_never_appear_in_a_plan() -> None:
     before = stack(web="img:1")
     web = before.services[0]
