@@ -15,7 +15,6 @@ pytest_plugins = ["tests.support.fixtures", "tests.support.confined"]
 
 KERNEL_DIRECTORIES = ("integration", "e2e")
 ISOLATION = pytest.StashKey[namespaces.Isolation | None]()
-BEFORE = pytest.StashKey[leaks.Snapshot]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,7 +48,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     isolation = item.config.stash[ISOLATION]
     if isolation is None:
         pytest.fail("this test needs root: it makes namespaces, mounts and interfaces", False)
-    item.stash[BEFORE] = leaks.take(isolation)
+    item.stash[leaks.BEFORE] = leaks.take(isolation)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,7 +56,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     # Around the teardown, not in a fixture: every fixture of the test has let go by then.
     yield
     isolation = item.config.stash[ISOLATION]
-    before = item.stash.get(BEFORE, None)
+    before = item.stash.get(leaks.BEFORE, None)
     if isolation is None or before is None:
         return
     if left := leaks.wait_for_none(isolation, before):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support import baseimages
+from tests.support import baseimages, leaks
 from tests.support import registry as registries
 from tests.support.engine import EngineUnderTest, Result
 from tests.support.isolation import Isolation
@@ -80,6 +81,14 @@ def place(
     isolation: Isolation, cgroup_parent: str, hub: registries.Registry
 ) -> Iterator[EngineUnderTest]:
     """Where an engine of this test's own can live; none runs. One that does is stopped after."""
+    with _settled(isolation, cgroup_parent, hub) as engine:
+        yield engine
+
+
+@contextmanager
+def _settled(
+    isolation: Isolation, cgroup_parent: str, hub: registries.Registry
+) -> Iterator[EngineUnderTest]:
     directory = isolation.work_dir / cgroup_parent.rpartition("-")[2]
     directory.mkdir()
     (directory / "settings.toml").write_text(
@@ -95,6 +104,29 @@ def place(
         yield engine
     finally:
         engine.stop()
+
+
+@pytest.fixture(scope="module")
+def module_engine(isolation: Isolation, hub: registries.Registry) -> Iterator[EngineUnderTest]:
+    """One engine for all the tests of a file; see `shared`."""
+    parent = f"{CGROUP_PREFIX}{os.getpid()}-{next(_numbers)}"
+    with _settled(isolation, parent, hub) as engine:
+        engine.start()
+        yield engine
+
+
+@pytest.fixture
+def shared(
+    module_engine: EngineUnderTest, isolation: Isolation, request: pytest.FixtureRequest
+) -> Iterator[EngineUnderTest]:
+    """The file's one engine, with no container, no network and no volume before and after."""
+    # What the engine is made of stays until the file's last test: it is no leak of this one.
+    request.node.stash[leaks.BEFORE] = leaks.take(isolation)
+    yield module_engine
+    if left := [c["Id"] for c in module_engine.containers()]:
+        module_engine.run("rm", "-f", "-v", *left)
+    module_engine.run("network", "prune", "-f")
+    module_engine.run("volume", "prune", "-a", "-f")
 
 
 @pytest.fixture

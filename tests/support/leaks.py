@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.support.isolation import Isolation, descendants
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -37,6 +39,10 @@ class Snapshot:
             for kind in self.__slots__
             for line in sorted(getattr(self, kind) - getattr(before, kind))
         ]
+
+
+# What a test's leaks are told from. A fixture that starts what outlives the test takes it anew.
+BEFORE = pytest.StashKey[Snapshot]()
 
 
 def take(isolation: Isolation) -> Snapshot:

@@ -15,6 +15,7 @@ from orchestrator.compose.load import load_stack
 ROOT = Path(__file__).parents[3]
 STACKS = ROOT / "tests" / "data" / "stacks"
 FILES = sorted(path for path in STACKS.rglob("*") if path.suffix in (".yml", ".yaml"))
+EXAMPLES = sorted((ROOT / "examples" / "compose").glob("*/stack.yml"))
 
 
 def test_the_schema_in_specs_is_up_to_date() -> None:
@@ -37,6 +38,15 @@ def test_the_schema_accepts_a_real_file(file: Path) -> None:
     )
     document = yaml.load(file.read_text(), Loader)
     jsonschema.validate(document, json.loads(text()), jsonschema.Draft7Validator)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
+def test_every_example_loads_without_a_warning_and_editors_accept_it(file: Path) -> None:
+    document = yaml.safe_load(file.read_text())
+    jsonschema.validate(document, json.loads(text()), jsonschema.Draft7Validator)
+    loaded = load_stack([str(file)], environ={"TOKEN": "t", "COMPOSE_PROFILES": "*"})
+    assert loaded.warnings == ()
+    assert loaded.stack.name == file.parent.name
 
 
 @pytest.mark.parametrize(
