@@ -44,6 +44,7 @@ from orchestrator.engine.image_verify import ImageVerifier
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
 from orchestrator.engine.networks import open_networks
+from orchestrator.engine.recovery import Recovery
 from orchestrator.engine.transfers import Transfers
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import Conflict, Denied, PystackError
@@ -173,6 +174,7 @@ async def _serve(
                 settings.run_dir / "commits",
                 settings.max_layer_bytes,
             )
+            in_order = partial(started_in_order, database)
             containers = Containers(
                 records,
                 runtime,
@@ -183,7 +185,10 @@ async def _serve(
                 Hooks(execs),
                 tasks,
                 settings.log_max_bytes,
-                partial(started_in_order, database),
+                in_order,
+            )
+            recovery = Recovery(
+                records, containers, runtime, networks, volumes, launcher, tasks, in_order
             )
             nouns = Nouns(
                 containers=containers,
@@ -216,8 +221,9 @@ async def _serve(
             await images.recover()
             # First, or a container that was held still would count as paused.
             await commits.recover()
-            await containers.recover()
+            # Before the containers, which may run hooks at once: those are execs too.
             await execs.recover()
+            await recovery.run()
             tasks.start_soon(lasting, networks.watch, "networks")
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with served(application(parts), settings):

@@ -23,6 +23,7 @@ from orchestrator.controller.execute import Executor, Outcome
 from orchestrator.controller.gates import GateState, gate_state
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Action, BuildImage, Gate, Judgement, Plan, PullImage
+from orchestrator.engine.faults import told
 from orchestrator.errors import Failed, PystackError
 from orchestrator.model.events import Progress
 from orchestrator.state.stacks import Desired
@@ -121,7 +122,17 @@ class StackLoop:
         return await self._changes.until(look)
 
     async def run(self) -> None:
-        """Nothing, once the stack was wanted removed and is."""
+        """Nothing, once the stack was wanted removed and is.
+
+        An error that nobody foresaw is told to whoever waits, and raised.
+        """
+        try:
+            await self._run()
+        except Exception as error:
+            self._settle(error=told(error, self.name))
+            raise
+
+    async def _run(self) -> None:
         self.running = True
         retry_s = _RETRY_FIRST_S
         while (desired := self._desired) is not None:

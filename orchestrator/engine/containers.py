@@ -1,18 +1,16 @@
 """Operations on containers, and the supervision of those that run.
 
 The only writer of container records. A record says what is wanted of a container before it is
-done, so that a killed engine's successor (`recover`) can finish or undo it.
+done, so that a killed engine's successor (recovery) can finish or undo it.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -31,7 +29,9 @@ from orchestrator.engine.live import LiveChanges
 from orchestrator.engine.mount_plan import planned_mounts
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.probes import Probes
+from orchestrator.engine.streams import Streams
 from orchestrator.engine.volumes import Volumes
+from orchestrator.engine.waiting import ended, met
 from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.exposed import published_ports
@@ -39,14 +39,12 @@ from orchestrator.model.ids import new_id, short_id
 from orchestrator.model.observed import Container, Health, ProbeResult
 from orchestrator.model.process import check_command
 from orchestrator.model.signals import parse_signal
-from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.host import read_host
 from orchestrator.runtime.kernel_limits import missing_limits
-from orchestrator.runtime.paths import Bundle
-from orchestrator.runtime.process import alive, read_exit_code, send_signal, was_oom_killed
+from orchestrator.runtime.process import read_exit_code, send_signal, was_oom_killed
 from orchestrator.runtime.security import check_security
-from orchestrator.supervisor.restart import next_restart, settled_s, starts_with_engine
+from orchestrator.supervisor.restart import next_restart, settled_s
 from orchestrator.supervisor.rotation import keep_rotated, rotation_of
 from orchestrator.supervisor.supervise import Reports, supervise
 from orchestrator.volumes.mounts import check_source
@@ -61,8 +59,8 @@ _HOOKS_AGAIN_S = 300.0
 class Containers:
     """Every container of this engine; `tasks` is where the supervisors live.
 
-    One that ended while no engine ran is started again by its policy, but for those that
-    `in_order` is true of: they are `due`, and whoever keeps their order starts them.
+    One that was found dead is started again by its policy, but for those that `in_order` is true
+    of: they are `due`, and whoever keeps their order starts them.
     """
 
     def __init__(
@@ -81,6 +79,7 @@ class Containers:
         self._log_max_bytes = log_max_bytes
         self._in_order = in_order
         self._found_dead: set[str] = set()
+        self._ailing: set[str] = set()
         self._closing = False
         self._records = records
         self._runtime = runtime
@@ -91,9 +90,8 @@ class Containers:
         self._hooks = hooks
         self._tasks = tasks
         self._supervisors: dict[str, anyio.CancelScope] = {}
-        self._attaching: dict[str, list[tuple[anyio.Event, anyio.Event]]] = {}
-        self._clients: Counter[str] = Counter()
         self._probes = Probes(records, images, runtime)
+        self.streams = Streams(records, tasks)
         self.adjust = Adjustments(records, runtime, networks)
         connections = Connections(records, networks)
         self.live = LiveChanges(records, self.adjust, connections, launcher, runtime)
@@ -160,9 +158,10 @@ class Containers:
         container = self._records.put(draft)
         try:
             await self._volumes.make(wanted, mounts)
-        except PystackError:
+        except BaseException:
+            # A client that has left will not ask for it again, whose name would stay taken.
             with anyio.CancelScope(shield=True):
-                await self._remove(container.id, volumes=True)
+                await self.discard(container.id, volumes=True)
             raise
         self._records.tell("create", container)
         return container
@@ -198,9 +197,10 @@ class Containers:
             if self._records.find(container.id) is None:
                 return
             with anyio.CancelScope(shield=True):
-                await self._remove(container.id, volumes=volumes)
+                await self.discard(container.id, volumes=volumes)
 
-    async def _remove(self, identifier: str, *, volumes: bool) -> None:
+    async def discard(self, identifier: str, *, volumes: bool) -> None:
+        """Nothing, once the container is gone, running or not; its lock is the caller's."""
         self._end_supervision(identifier)
         ran = self.get(identifier).running
         volumes = volumes or self.get(identifier).state.volumes_too
@@ -216,8 +216,7 @@ class Containers:
             await self._volumes.remove_anonymous(container)
         self._networks.release(container)
         self._records.delete(identifier)
-        for created, _ in self._attaching.pop(identifier, ()):
-            created.set()
+        self.streams.gone(identifier)
         self._records.tell("destroy", container)
         self.changes.ring()
         await self._images.release(container.image_id)
@@ -243,11 +242,14 @@ class Containers:
             with anyio.CancelScope(shield=True):
                 try:
                     container = await self._start(container)
-                except PystackError:
+                except Exception:
                     if container.auto_remove:
-                        await self._remove(container.id, volumes=True)
+                        await self.discard(container.id, volumes=True)
+                    elif container.state.status == "restarting":
+                        # Whoever would have started it again has just been ended.
+                        self._records.change(identifier, status="exited")
                     raise
-            self._supervise(container)
+            self.watch(container)
         if container.spec.post_start:
             try:
                 await self._hooks.run(container, container.spec.post_start, "post_start")
@@ -262,7 +264,7 @@ class Containers:
         health: Health = "starting" if checked else "none"
         container = replace(container, state=replace(container.state, health=health))
         try:
-            pid, started = await self._launcher.launch(container, self._let_attach)
+            pid, started = await self._launcher.launch(container, self.streams.let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
             self._records.change(container.id, exit_code=code, error=error.message)
@@ -288,14 +290,22 @@ class Containers:
         container = self._records.change(self.get(reference).id, stopped_by_user=True)
         identifier = container.id
         if not container.running:
-            if container.state.status == "restarting":
-                self._end_supervision(identifier)
-                self._records.change(identifier, status="exited")
-            return
+            # A start that is under way is let through first: it would outlive this.
+            async with self._records.lock(identifier):
+                if self._records.find(identifier) is None:
+                    return
+                container = self._records.change(identifier, stopped_by_user=True)
+                if not container.running:
+                    if container.state.status == "restarting":
+                        self._end_supervision(identifier)
+                        self._records.change(identifier, status="exited")
+                    return
         wait_s = container.spec.stop_grace_s if grace_s is None else grace_s
         if container.spec.pre_stop and container.state.status == "running":
             patience_s = max(wait_s, container.spec.stop_grace_s)
             await self._hooks.tried(container, container.spec.pre_stop, "pre_stop", patience_s)
+            if self._records.find(identifier) is None:
+                return  # it ended by its hook, and was to be removed then
         await self._ask_to_end(container, number or self._stop_signal(container), wait_s)
         if (now := self._records.find(identifier)) is not None:
             self._records.tell("stop", now)
@@ -304,7 +314,8 @@ class Containers:
         await self._signal(container, number)
         with anyio.move_on_after(None if wait_s < 0 else wait_s):
             await self.wait(container.id)
-        if (now := self._records.find(container.id)) is not None and now.running:
+        now = self._records.find(container.id)
+        if now is not None and now.running and now.state.pid == container.state.pid:
             await self._signal(now, signal.SIGKILL)
             await self.wait(container.id)
 
@@ -349,7 +360,7 @@ class Containers:
             if container.running:
                 # Its health, its policy and its log are watched by the new specification.
                 self._end_supervision(identifier)
-                self._supervise(container)
+                self.watch(container)
 
     async def kill(self, reference: str, name: str = "KILL") -> None:
         """Nothing, once the signal is sent.
@@ -377,105 +388,19 @@ class Containers:
 
     async def wait(self, reference: str) -> int:
         """The exit code, once the container does not run (at once where it does not)."""
-        identifier = self.get(reference).id
-        last = 0
-
-        def ended() -> int | None:
-            nonlocal last
-            container = self._records.find(identifier)
-            if container is None:
-                return last
-            last = container.state.exit_code
-            return None if container.running else last
-
-        return await self.changes.until(ended)
+        return await ended(self._records, self.get(reference).id)
 
     async def wait_for(self, reference: str, condition: str) -> int:
-        """The exit code at Docker's wait conditions: `not-running`, `next-exit`, `removed`."""
-        identifier = self.get(reference).id
-        began = self.get(identifier).state
-        last = 0
+        """The exit code at Docker's wait conditions: `not-running`, `next-exit`, `removed`.
 
-        def met() -> int | None:
-            nonlocal last
-            container = self._records.find(identifier)
-            if container is None:
-                return last
-            state = container.state
-            last = state.exit_code
-            ended = not container.running and state.status != "created"
-            again = state.finished_at != began.finished_at or state.error != began.error
-            match condition:
-                case "removed":
-                    return None
-                case "next-exit":
-                    return last if again and not container.running else None
-                case _:
-                    return last if ended or (not container.running and not began.pid) else None
-
-        return await self.changes.until(met)
-
-    @asynccontextmanager
-    async def attached(
-        self,
-        identifier: str,
-        bundle: Bundle,
-        *,
-        with_input: bool = True,
-        size: tuple[int, int] | None = None,
-        waiting: bool = True,
-    ) -> AsyncGenerator[Attachment | None]:
-        """The running container's streams; of one that is to be started, from its first byte.
-
-        `size` is its terminal's, in rows and columns. None where it went away before it was
-        started, or does not run and its start is not to be waited for.
+        Raises: NotFound.
         """
-        container = self.get(identifier)
-        ready = anyio.Event()
-        if not container.running and not waiting:
-            yield None
-            return
-        if not container.running:
-            created = anyio.Event()
-            self._attaching.setdefault(identifier, []).append((created, ready))
-            await created.wait()
-            if self._records.find(identifier) is None:
-                yield None
-                return
-        try:
-            async with AsyncExitStack() as stack:
-                session = await stack.enter_async_context(attach(bundle.path))
-                if size is not None:
-                    resize(bundle.path, rows=size[0], columns=size[1])
-                ready.set()
-                if bundle.stdin_once and not with_input:
-                    # conmon takes the end of any connection for the end of the input.
-                    stack.push_async_callback(self._keep_open, stack, session)
-                self._clients[identifier] += 1
-                try:
-                    yield session
-                finally:
-                    self._clients[identifier] -= 1
-        finally:
-            ready.set()
-
-    def clients_of(self, identifier: str) -> int:
-        """How many are attached to the container now."""
-        return self._clients[identifier]
-
-    async def _keep_open(self, stack: AsyncExitStack, session: Attachment) -> None:
-        self._tasks.start_soon(_discarded, stack.pop_all(), session)
-
-    async def _let_attach(self, identifier: str) -> None:
-        """Nothing, once whoever waits for the container's streams has them."""
-        for created, ready in self._attaching.pop(identifier, ()):
-            created.set()
-            with anyio.move_on_after(2):
-                await ready.wait()
+        return await met(self._records, self.get(reference).id, condition)
 
     # -- supervision -----------------------------------------------------------------------
 
-    def _supervise(self, container: Container) -> None:
+    def watch(self, container: Container) -> None:
+        """Nothing; the container has a supervisor, which starts it first where it is restarting."""
         scope = anyio.CancelScope()
         self._supervisors[container.id] = scope
         self._tasks.start_soon(
@@ -486,11 +411,12 @@ class Containers:
         reports = Reports(
             healthcheck=self._probes.check_of(container),
             probe=self._probes.probe,
-            health=self._report_health,
+            health=self.report_health,
             exited=self._exited,
             restart=self._restart,
             rotate=self._rotate,
         )
+
         async def watch() -> None:
             if (now := self._records.find(container.id)) is not None:
                 await supervise(now, reports)
@@ -500,27 +426,39 @@ class Containers:
         if self._supervisors.get(container.id) is scope:
             del self._supervisors[container.id]
 
-    def _report_health(
+    def report_health(
         self, identifier: str, health: Health, streak: int, result: ProbeResult
     ) -> None:
+        """Nothing; the health is recorded, and one that is ill is ended if its policy wants it."""
         self._probes.report(identifier, health, streak, result)
         container = self._records.find(identifier)
-        if health == "unhealthy" and container is not None and container.spec.restart.unhealthy:
+        if health != "unhealthy" or container is None or not container.spec.restart.unhealthy:
+            return
+        if identifier not in self._ailing:  # many take a second signal for haste
+            self._ailing.add(identifier)
             self._tasks.start_soon(self._end_ailing, container)
 
     async def _end_ailing(self, container: Container) -> None:
         """Nothing, once the unhealthy container has ended; its policy says what then."""
-        with suppress(PystackError):
-            await self._signal(container, self._stop_signal(container))
-            with anyio.move_on_after(container.spec.stop_grace_s):
-                await self.wait(container.id)
-            now = self._records.find(container.id)
-            if now is not None and now.running and now.state.pid == container.state.pid:
-                await self._signal(now, signal.SIGKILL)
+        try:
+            await self._ask_to_end(
+                container, self._stop_signal(container), container.spec.stop_grace_s
+            )
+        except PystackError as error:
+            structlog.get_logger().warning(
+                "unhealthy, and not ended", container=container.name, error=str(error)
+            )
+        finally:
+            self._ailing.discard(container.id)
 
     def _end_supervision(self, identifier: str) -> None:
         if (scope := self._supervisors.pop(identifier, None)) is not None:
             scope.cancel()
+
+    async def found_dead(self, identifier: str) -> None:
+        """Nothing, once the end of a container that ended while no engine ran is on record."""
+        self._found_dead.add(identifier)
+        await self._exited(identifier)
 
     async def _exited(self, identifier: str) -> float | None:
         """The seconds until the ended container is to be started again, None for never."""
@@ -572,7 +510,7 @@ class Containers:
             said = {"exitCode": str(exit_code), "restarts": str(_CRASH_LOOP)}
             self._records.tell("crash-loop", container, said)
         if delay is None and container.auto_remove:
-            await self._remove(container.id, volumes=True)
+            await self.discard(container.id, volumes=True)
         return delay
 
     def _tell_end(self, container: Container, exit_code: int) -> None:
@@ -604,79 +542,6 @@ class Containers:
         rotation = rotation_of(container.spec.log_options, self._log_max_bytes)
         await keep_rotated(bundle.log_path, bundle.control, rotation)
 
-    # -- a new engine ----------------------------------------------------------------------
-
-    async def recover(self) -> None:
-        """Nothing, once every container that runs is adopted, every one that ended meanwhile has
-        its exit code and its policy's answer, and what was half done is finished or undone."""
-        running: list[Container] = []
-        for container in self._records.all():
-            lives = container.running and alive(container.state.pid, container.state.pid_started)
-            if container.running and not lives:
-                self._found_dead.add(container.id)
-            if lives:
-                running.append(await self.adjust.settled(container))
-            elif not container.running:
-                await self._settle(container)
-        await self._networks.restore(running)
-        await self._sweep({c.id for c in self._records.all()})
-        # Nobody is to be told of a container that it runs when it does not.
-        async with anyio.create_task_group() as ends:
-            for identifier in tuple(self._found_dead):
-                ends.start_soon(self._exited, identifier)
-        for container in self._records.all():
-            if container.state.status == "restarting" and self._in_order(container):
-                self._records.change(container.id, status="exited", due=True)
-            elif container.running or container.state.status == "restarting":
-                self._supervise(container)
-            if container.running and container.state.stopped_by_user:
-                self._tasks.start_soon(self._finish_stop, container.id)
-        if self._launcher.first_since_boot():
-            self._start_at_boot()
-
-    def _start_at_boot(self) -> None:
-        """Nothing; what a person stopped before the machine did, and whose policy is always, is
-        started: for the others the policy was asked when they were found dead."""
-        for container in self._records.all():
-            state = container.state
-            stopped = state.status == "exited" and state.stopped_by_user
-            wanted = starts_with_engine(container.spec.restart, stopped_by_user=True)
-            if stopped and wanted and not self._in_order(container):
-                self._tasks.start_soon(self._tried_start, container.id)
-
-    async def _tried_start(self, identifier: str) -> None:
-        try:
-            await self.start(identifier)
-        except PystackError as error:
-            structlog.get_logger().warning("not started", container=identifier, error=str(error))
-
-    async def _finish_stop(self, identifier: str) -> None:
-        """What the last engine had begun: it asked the container to end, and did not see it."""
-        with suppress(PystackError):
-            await self.stop(identifier)
-
-    async def _settle(self, container: Container) -> None:
-        status = container.state.status
-        abandoned = container.auto_remove and status != "restarting"
-        if status == "removing":
-            await self._remove(container.id, volumes=False)
-        elif abandoned or (status == "created" and self._volumes.lacking(container)):
-            # Whoever waited to start it, or to see it end, went with the last engine.
-            await self._remove(container.id, volumes=True)
-        elif self._launcher.place(container.id).exists():
-            await self._launcher.land(container)
-
-    async def _sweep(self, known: set[str]) -> None:
-        """Directories of containers without a record: those whose removal was nearly done."""
-        for parent in (self._launcher.files("x").parent, self._launcher.place("x").parent):
-            names = os.listdir(parent) if parent.is_dir() else []  # noqa: PTH208
-            for name in set(names) - known:
-                await self._launcher.forget(name)
-                await self._runtime.delete(name, force=True)
-                await to_thread.run_sync(self._launcher.clear, name)
-
-    # -- records ---------------------------------------------------------------------------
-
     def _stop_signal(self, container: Container) -> int:
         image = self._images.find(container.image_id)
         of_image = image.config.stop_signal if image else ""
@@ -691,9 +556,3 @@ def name_taken(name: str, owner: Container) -> Conflict:
         about=name,
         hint=f"remove it (`pystack rm -f {name}`) or choose another name",
     )
-
-
-async def _discarded(stack: AsyncExitStack, session: Attachment) -> None:
-    async with stack:
-        async for _ in session.output():
-            pass

@@ -68,15 +68,17 @@ class Launcher:
         self._binding = Binding(images, volumes, outside)
 
     def first_since_boot(self) -> bool:
-        """Whether no engine has run here since the machine was started; false from now on.
+        """Whether no engine has noted the boot here since the machine was started."""
+        return not self._boot_marker.exists()
 
-        What is in /run does not outlive that.
-        """
-        marker = self._settings.run_dir / "started"
-        if marker.exists():
-            return False
-        marker.touch()
-        return True
+    def note_boot(self) -> None:
+        """Nothing; what was to be done after a boot is done, or on record."""
+        self._boot_marker.touch()
+
+    @property
+    def _boot_marker(self) -> Path:
+        # What is in /run does not outlive the machine's going down.
+        return self._settings.run_dir / "started"
 
     def files(self, identifier: str) -> Path:
         """The directory of the container's own files: writable layer, log, hosts."""

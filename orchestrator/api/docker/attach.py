@@ -79,7 +79,7 @@ class AttachHandlers:
             outbox = Outbox(
                 stream,
                 self._parts.settings.data_dir,
-                lambda: self._containers.clients_of(container.id) < 2,
+                lambda: self._containers.streams.clients_of(container.id) < 2,
             )
             with outbox:
                 client = StreamClient(stream, outbox, framed=not tty)
@@ -141,7 +141,7 @@ class AttachHandlers:
         self, request: web.Request, container: Container
     ) -> AbstractAsyncContextManager[Attachment | None]:
         """The container's streams, now or when it is started."""
-        return self._containers.attached(
+        return self._containers.streams.attached(
             container.id,
             self._parts.launcher.bundle(container),
             with_input=self._wants_input(request, container),

@@ -1,0 +1,37 @@
+"""What a stack's loop tells whoever waits for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestrator.aio.changes import Changes
+from orchestrator.controller.loop import StackLoop
+from orchestrator.controller.observed import Observed
+from orchestrator.model.stack import Stack
+from orchestrator.state.stacks import Desired
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_who_waits_is_told_of_an_error_that_nobody_foresaw() -> None:
+    def observed(_desired: Desired) -> Observed:
+        raise ZeroDivisionError("by nought")
+
+    unused: Any = None
+    loop = StackLoop("demo", observed, unused, Changes(), unused)
+    loop.want(Desired(stack=Stack(name="demo")), 1)
+    with pytest.raises(ZeroDivisionError):
+        await loop.run()
+    with anyio.fail_after(1):
+        status = await loop.settled(1)
+    assert status.error is not None
+    assert status.error.code == "internal-error"
+    assert "by nought" in str(status.error)
