@@ -92,6 +92,7 @@ def to_stack(
             for key, node in volumes.items()
             if key in used_volumes
         ),
+        inactive=tuple(key for key in _section(tree, "services") if key not in services),
     )
 
 

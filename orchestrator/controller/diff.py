@@ -188,7 +188,7 @@ def _volumes(draft: Draft, services: list[Service]) -> None:
 
 
 def _orphans(desired: Desired, observed: Observed) -> list[Container]:
-    known = {s.name for s in desired.stack.services}
+    known = {s.name for s in desired.stack.services} | set(desired.stack.inactive)
     return [
         c
         for _, c in sorted(observed.containers.items())

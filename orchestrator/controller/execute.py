@@ -103,7 +103,7 @@ class Executor:
 
         async def perform(action: Action) -> None:
             doing, finished = _DOING[action.verb]
-            report(Progress(subject=action.subject, step=doing))
+            report(Progress(subject=action.subject, step=doing, detail=action.why))
             try:
                 await self._perform(action, report)
             except Exception as error:

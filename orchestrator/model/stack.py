@@ -199,7 +199,8 @@ class StackFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A whole stack, services in the file's order."""
+    """A whole stack, services in the file's order. `inactive` are the names of those whose profile
+    is not active: they are not wanted, and what runs of them is left alone."""
 
     name: str
     working_dir: str = ""
@@ -208,6 +209,7 @@ class Stack:
     networks: tuple[StackNetwork, ...] = ()
     volumes: tuple[StackVolume, ...] = ()
     granted: tuple[StackFile, ...] = ()
+    inactive: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service | None:
         return next((s for s in self.services if s.name == name), None)

@@ -184,6 +184,13 @@ def test_a_container_of_a_service_that_is_gone_is_named_and_removed_only_if_aske
     ]
 
 
+def test_what_runs_of_an_inactive_profile_is_left_alone_and_is_no_orphan() -> None:
+    before = stack(web="img:1", tool="img:1")
+    wanted = replace(before, services=before.services[:1], inactive=("tool",))
+    plan = diff(Desired(stack=wanted, since=SINCE, remove_orphans=True), observed(before))
+    assert (plan.lines(), plan.warnings) == ([], ())
+
+
 def test_down_removes_dependents_first_and_keeps_volumes_unless_asked() -> None:
     wanted = stack(web="img:1", db="img:1")
     web, db = wanted.services
