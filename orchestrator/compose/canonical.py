@@ -28,7 +28,8 @@ def canonical(
     normalize: bool = True,
     resolve_environment: bool = True,
 ) -> dict[str, Any]:
-    """The project as `docker compose config` writes it, of these services and what they need.
+    """The project as `docker compose config` writes it, of these services and what they need; the
+    networks and such are those of every service that takes part.
 
     Without `normalize` nothing is added to what the files say. With variables left in it, the
     form holds what is declared and not used as well, as nobody can tell.
@@ -40,23 +41,25 @@ def canonical(
     said.pop("version", None)
     nodes = tree.get("services")
     entries = nodes.entries if nodes else {}
-    chosen = _chosen(project, entries, services)
+    taking_part, chosen = (_chosen(project, entries, asked) for asked in ((), services))
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(chosen):
-        service = said["services"][name]
+        service = found[name] = said["services"][name]
+        if not isinstance(service, dict):
+            continue  # a variable
         service.pop("extends", None)
         if whole and resolve_environment:
             _resolve(project, name, entries[name], service)
         if normalize:
             _normalize(project, service, entries[name])
-        found[name] = service
     form: dict[str, Any] = {"name": project.name} if whole or normalize else {}
     form["services"] = found
     for section in _RESOURCES:
-        resources = dict(said.get(section) or {})
+        resources = _mapping(said.get(section))
         if normalize and section == "networks":
-            _add_default(resources, chosen.values())
-        used = _used(section, chosen.values(), found) if whole else set(resources)
+            _add_default(resources, taking_part.values())
+        everyone = {name: said["services"][name] for name in taking_part}
+        used = _used(section, taking_part.values(), everyone) if whole else set(resources)
         form[section] = {
             key: _named(project, key, value) if normalize else value or {}
             for key, value in sorted(resources.items())
@@ -64,9 +67,14 @@ def canonical(
         }
         if not form[section]:
             del form[section]
-    form |= {key: value for key, value in said.items() if key.startswith("x-")}
+    form |= {k: v for k, v in said.items() if k.startswith("x-") or (k == "models" and v)}
     project.findings.raise_any()
     return _escaped(form) if whole else form
+
+
+def _mapping(said: Any) -> dict[str, Any]:
+    """What is said where that is a mapping; a variable may stand in its place."""
+    return dict(said) if isinstance(said, dict) else {}
 
 
 def _chosen(project: Project, services: dict[str, Node], asked: Sequence[str]) -> dict[str, Node]:
@@ -102,7 +110,7 @@ def _resolve(project: Project, name: str, node: Node, service: dict[str, Any]) -
 
 
 def _normalize(project: Project, service: dict[str, Any], node: Node) -> None:
-    depends_on: dict[str, Any] = service.get("depends_on") or {}
+    depends_on = _mapping(service.get("depends_on"))
     for other, key, _ in implied(node):
         restart = {} if key.startswith("volumes_from") else {"restart": True}
         implicit = {"condition": "service_started", **restart, "required": True}
@@ -112,7 +120,7 @@ def _normalize(project: Project, service: dict[str, Any], node: Node) -> None:
     keys = network_keys(node)
     if keys == [DEFAULT] and not service.get("networks"):
         service["networks"] = {DEFAULT: None}
-    build: dict[str, Any] = service.get("build") or {}
+    build = _mapping(service.get("build"))
     if build and "dockerfile_inline" not in build:
         build.setdefault("dockerfile", "Dockerfile")
     if project.phases.interpolate and build.pop("args", None):
@@ -132,22 +140,22 @@ def _used(section: str, services: Iterable[Node], found: dict[str, dict[str, Any
     if section == "networks":
         return {key for service in services for key in network_keys(service)}
     used: set[str] = set()
-    for service in found.values():
+    for service in map(_mapping, found.values()):
         if section == "volumes":
             mounts = [m for m in service.get("volumes") or () if isinstance(m, dict)]
             used |= {m["source"] for m in mounts if m.get("type") == "volume" and "source" in m}
             continue
         granted = [
             *(service.get(section) or ()),
-            *((service.get("build") or {}).get(section) or ()),
+            *(_mapping(service.get("build")).get(section) or ()),
         ]
         used |= {grant["source"] for grant in granted if isinstance(grant, dict)}
     return used
 
 
-def _named(project: Project, key: str, said: dict[str, Any] | None) -> dict[str, Any]:
+def _named(project: Project, key: str, resource: Any) -> dict[str, Any]:
     """A resource with its name on the machine first."""
-    said = said or {}
+    said = _mapping(resource)
     default = key if said.get("external") else f"{project.name}_{key}"
     return {"name": said.get("name", default), **said}
 

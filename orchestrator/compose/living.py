@@ -34,7 +34,7 @@ def healthcheck(said: Mapping[str, Any] | None) -> Healthcheck | None:
 def restart_policy(said: Mapping[str, Any]) -> RestartPolicy:
     """The restart policy: `restart`, else `deploy.restart_policy`, under which a container that is
     unhealthy has failed."""
-    if "restart" in said:
+    if said.get("restart"):
         name, _, limit = said["restart"].partition(":")
         return RestartPolicy(name=cast(RestartName, name), max_retries=int(limit or 0))
     policy = below(said, "deploy", "restart_policy")

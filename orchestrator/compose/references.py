@@ -187,12 +187,12 @@ class _Checks:
                 for other, said in node.entries.items():
                     if other in allowed or other.startswith("x-") or said.value == {}:
                         continue
-                    self.findings.add(
-                        node.entries[other].key,
-                        f"{section}.{key}.{other}",
-                        "has no meaning for what is external",
-                        "remove it, or remove external",
-                    )
+                    at, why = f"{section}.{key}.{other}", "has no meaning for what is external"
+                    # Compose lets it through for networks.
+                    if section == "networks":
+                        self.findings.warn(said.key, at, why)
+                    else:
+                        self.findings.add(said.key, at, why, "remove it, or remove external")
         for section, sources in _SOURCES.items():
             for key, node in self._section(section):
                 if not {*sources, "external", "driver"} & node.entries.keys():

@@ -21,8 +21,9 @@ _EMPTY = ("labels", "annotations", "sysctls", "options", "driver_opts")
 
 # Nothing, false and 0 are said of these; of the others their absence says the same.
 _SAID = (
-    *("attach", "command", "create_host_path", "entrypoint", "hard", "init", "max_attempts"),
-    *("parallelism", "replicas", "required", "retries", "scale", "soft"),
+    *("attach", "command", "create_host_path", "enable_ipv4", "enable_ipv6", "entrypoint", "hard"),
+    *("init", "max_attempts", "mem_swappiness", "parallelism", "replicas", "required", "retries"),
+    *("scale", "soft"),
 )
 
 

@@ -1,5 +1,5 @@
 """The projects of tests/data/compose-corpus; case.json says with what options one is read: files,
-profiles, env, env_files, name, dir."""
+profiles, env, env_files, name, dir, services."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def project_of(options: Mapping[str, Any]) -> Project:
         project_dir=options.get("dir"),
         env_files=options.get("env_files", ()),
         profiles=options.get("profiles", ()),
+        services=options.get("services", ()),
         environ=environ_of(options),
     )
 

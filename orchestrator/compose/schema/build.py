@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.compose.node import Node
 from orchestrator.compose.schema.grants import SECRET_GRANTS
 from orchestrator.compose.schema.hosts import Hosts
-from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading
+from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading, Scalar
 from orchestrator.compose.schema.limits import ULIMITS
 from orchestrator.compose.schema.pending import ATTESTATIONS, CONFINED, WINDOWS
 from orchestrator.compose.schema.shapes import DISTINCT, PAIRS, TEXTS, Attribute, MapOf, Struct
@@ -63,8 +63,8 @@ BUILD = Struct(
         "isolation": Attribute(TEXT, "The isolation technology.", WINDOWS),
         "platforms": Attribute(DISTINCT, "Platforms to build for."),
         "privileged": Attribute(FLAG, "Run steps with every privilege.", CONFINED),
-        "provenance": Attribute(TEXT, "Attest how the image was built.", ATTESTATIONS),
-        "sbom": Attribute(TEXT, "List what is in the image.", ATTESTATIONS),
+        "provenance": Attribute(Scalar(), "Attest how the image was built.", ATTESTATIONS),
+        "sbom": Attribute(Scalar(), "List what is in the image.", ATTESTATIONS),
         "secrets": Attribute(SECRET_GRANTS, "Secrets for RUN --mount=type=secret."),
         "ssh": Attribute(PAIRS, "SSH agents and keys for RUN --mount=type=ssh."),
         "ulimits": Attribute(ULIMITS, "Limits in RUN steps."),

@@ -242,7 +242,7 @@ _PERIOD = re.compile(r"([0-9]+[wdhms])+")
 _PULL = re.compile(
     r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"
 )
-_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]+)?")
+_RESTART = re.compile(r"|no|always|unless-stopped|on-failure(:[0-9]+)?")
 
 CARRIED = {
     "build": Attribute(BUILD, "How the image is built."),

@@ -244,6 +244,12 @@ def test_an_attribute_of_the_container(
         ("container_name: one", "container_name", "one"),
         ("pull_policy: if_not_present", "pull_policy", "missing"),
         ("pull_policy: always", "pull_policy", "always"),
+        ("pull_policy: daily", "pull_policy", "missing"),
+        ("pull_policy: missing", "pull_after_s", 0.0),
+        ("pull_policy: daily", "pull_after_s", 86400.0),
+        ("pull_policy: weekly", "pull_after_s", 604800.0),
+        ("pull_policy: every_1d12h30m5s", "pull_after_s", 131405.0),
+        ("pull_policy: refresh\npull_refresh_after: 12h", "pull_after_s", 43200.0),
         ("volumes_from: [db]", "depends_on", (Dependency(service="db"),)),
         ("attach: false", "attach", False),
         ("deploy: {update_config: {parallelism: 2, delay: 10s, order: start-first, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ UNORDERED = ("services", "networks", "volumes", "granted", "depends_on", "ulimit
 
 
 def meaning(project: Project) -> Any:
-    return unordered(asdict(replace(loaded(project).stack, files=())))
+    stack = asdict(loaded(project).stack)
+    return unordered({k: v for k, v in stack.items() if k not in ("files", "inactive")})
 
 
 def unordered(value: Any) -> Any:
