@@ -272,7 +272,7 @@ class Containers:
         container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
             oom_killed=False, started_at=time.time(), health=health,
-            failing_streak=0, health_log=(),
+            failing_streak=0, health_log=(), again=False,
         )  # fmt: skip
         self._volumes.tell_mounts("mount", container)
         self._records.tell("start", container)
@@ -286,9 +286,12 @@ class Containers:
 
         Raises: NotFound; InvalidInput: no such signal.
         """
+        container = self._records.change(self.get(reference).id, again=False)
+        await self._stop(container.id, grace_s, signal_name)
+
+    async def _stop(self, identifier: str, grace_s: float | None, signal_name: str) -> None:
         number = parse_signal(signal_name) if signal_name else 0
-        container = self._records.change(self.get(reference).id, stopped_by_user=True)
-        identifier = container.id
+        container = self._records.change(identifier, stopped_by_user=True)
         if not container.running:
             # A start that is under way is let through first: it would outlive this.
             async with self._records.lock(identifier):
@@ -337,9 +340,26 @@ class Containers:
         self, reference: str, grace_s: float | None = None, signal_name: str = ""
     ) -> None:
         """Nothing, once the container was stopped and runs again.  Raises: as stop and start."""
-        identifier = self.get(reference).id
-        await self.stop(identifier, grace_s, signal_name)
-        self._records.tell("restart", await self.start(identifier))
+        await self._start_anew(self.get(reference).id, grace_s, signal_name)
+
+    async def _start_anew(
+        self,
+        identifier: str,
+        grace_s: float | None = None,
+        signal_name: str = "",
+        spec: ContainerSpec | None = None,
+    ) -> None:
+        """Nothing, once the container was stopped, took over `spec`, and runs again."""
+        self._records.change(identifier, again=True)
+        try:
+            await self._stop(identifier, grace_s, signal_name)
+            if spec is not None:
+                await self.live.take_over(identifier, spec)
+            self._records.tell("restart", await self.start(identifier))
+        except Exception:
+            if self._records.find(identifier) is not None:
+                self._records.change(identifier, again=False)
+            raise
 
     async def rename(self, reference: str, name: str) -> None:
         """Nothing, once the container has the other name.  Raises: NotFound; Conflict: taken."""
@@ -352,9 +372,14 @@ class Containers:
         Raises: NotFound; Conflict: a port is taken; Failed: the kernel refused a limit.
         """
         identifier = self.get(reference).id
-        if await self.live.take_over(identifier, spec):
-            await self.restart(identifier)
+        if self.live.asks_for_restart(identifier, spec):
+            # The rest first, as it may be refused. The files are other ones on record only when
+            # the container has ended, so that a kill in between leaves them to be changed.
+            now = self.get(identifier).spec
+            await self.live.take_over(identifier, replace(spec, files=now.files))
+            await self._start_anew(identifier, spec=spec)
             return
+        await self.live.take_over(identifier, spec)
         async with self._records.lock(identifier):
             container = self.get(identifier)
             if container.running:
@@ -509,7 +534,7 @@ class Containers:
         if delay is not None and container.state.restart_count == _CRASH_LOOP:
             said = {"exitCode": str(exit_code), "restarts": str(_CRASH_LOOP)}
             self._records.tell("crash-loop", container, said)
-        if delay is None and container.auto_remove:
+        if delay is None and container.auto_remove and not state.again:
             await self.discard(container.id, volumes=True)
         return delay
 

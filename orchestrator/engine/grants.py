@@ -212,8 +212,7 @@ class Grants:
 
         Raises: Failed: a content is gone, or the container cannot be given it.
         """
-        before = {(f.source, f.target): f.version for f in container.spec.files}
-        changed = [f for f in files if before.get((f.source, f.target)) != f.version]
+        changed = changed_files(container.spec.files, files)
         after = replace(container, spec=replace(container.spec, files=tuple(files)))
         written = await to_thread.run_sync(self._written, after)
         for file, path in written:
@@ -235,6 +234,12 @@ class Grants:
     def clear(self, identifier: str) -> None:
         """Nothing, once the container's files are gone (blocking)."""
         shutil.rmtree(self._memory / "containers" / identifier, ignore_errors=True)
+
+
+def changed_files(before: Iterable[GrantedFile], after: Iterable[GrantedFile]) -> list[GrantedFile]:
+    """Those of `after` whose content is another one than before."""
+    versions = {(f.source, f.target): f.version for f in before}
+    return [f for f in after if versions.get((f.source, f.target)) != f.version]
 
 
 def _name(kept: Kept) -> str:

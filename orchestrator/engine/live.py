@@ -9,6 +9,7 @@ import structlog
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.grants import changed_files
 from orchestrator.engine.launch import Launcher
 from orchestrator.model.container import ContainerSpec, GrantedFile
 from orchestrator.model.observed import Container
@@ -39,9 +40,18 @@ class LiveChanges:
         self._launcher = launcher
         self._runtime = runtime
 
-    async def take_over(self, identifier: str, spec: ContainerSpec) -> bool:
-        """Whether a file that changed asks for a restart, once the container has the limits, ports
-        and files of `spec`, and is recorded as being it.
+    def asks_for_restart(self, identifier: str, spec: ContainerSpec) -> bool:
+        """Whether the container runs, and a file that is another one in `spec` wants it restarted.
+
+        Raises: NotFound.
+        """
+        container = self._records.get(identifier)
+        changed = changed_files(container.spec.files, spec.files)
+        return container.running and any(file.on_change == "restart" for file in changed)
+
+    async def take_over(self, identifier: str, spec: ContainerSpec) -> None:
+        """Nothing, once the container has the limits, ports and files of `spec`, and is recorded
+        as being it; where it runs, it was told of the files before.
 
         Raises: NotFound; Conflict: a port is taken; Failed: the kernel refused a limit.
         """
@@ -54,17 +64,15 @@ class LiveChanges:
                 self._records.put(replace(now, spec=replace(now.spec, resources=spec.resources)))
         if spec.ports != before.ports:
             await self._connections.republish(identifier, spec.ports)
-        changed: list[GrantedFile] = []
         async with self._records.lock(identifier):
             container = self._records.get(identifier)
             if container.running and spec.files != before.files:
-                changed = await self._launcher.grants.swap(container, spec.files)
+                for file in await self._launcher.grants.swap(container, spec.files):
+                    await self._react(container, file)
+            # Last: what is on record as done is not done again by an engine after a kill.
             container = self._records.put(replace(self._records.get(identifier), spec=spec))
         self._records.changes.ring()
         self._records.tell("update", container)
-        for file in changed:
-            await self._react(container, file)
-        return any(file.on_change == "restart" for file in changed)
 
     async def _react(self, container: Container, file: GrantedFile) -> None:
         """Nothing, once the container knows that a file of its is another."""

@@ -72,19 +72,24 @@ class Recovery:
         at_boot = self._launcher.first_since_boot()
         for container in self._records.all():
             status = container.state.status
-            if status == "restarting" and self._in_order(container):
-                self._records.change(container.id, status="exited", due=True)
+            again = status == "restarting" or (status == "exited" and container.state.again)
+            if again and self._in_order(container):
+                self._records.change(container.id, status="exited", due=True, again=False)
             elif container.running or status == "restarting":
                 self._containers.watch(container)
-            elif at_boot and self._starts_at_boot(container):
+            elif again or (at_boot and self._starts_at_boot(container)):
                 # On record first: an engine after this one would take this boot for an old one.
                 self._containers.watch(
                     self._records.change(
-                        container.id, status="restarting", stopped_by_user=False, restart_count=0
+                        container.id,
+                        status="restarting",
+                        stopped_by_user=False,
+                        restart_count=0,
+                        again=False,
                     )
                 )
             if container.running and container.state.stopped_by_user:
-                self._tasks.start_soon(self._finish_stop, container.id)
+                self._tasks.start_soon(self._finish_stop, container)
         if at_boot:
             self._launcher.note_boot()
 
@@ -95,12 +100,15 @@ class Recovery:
         wanted = starts_with_engine(container.spec.restart, stopped_by_user=True)
         return stopped and wanted and not self._in_order(container)
 
-    async def _finish_stop(self, identifier: str) -> None:
+    async def _finish_stop(self, container: Container) -> None:
         """What the last engine had begun: it asked the container to end, and did not see it."""
+        containers = self._containers
         try:
-            await self._containers.stop(identifier)
+            await (containers.restart if container.state.again else containers.stop)(container.id)
         except PystackError as error:
-            structlog.get_logger().warning("not stopped", container=identifier, error=str(error))
+            structlog.get_logger().warning(
+                "not stopped", container=container.name, error=str(error)
+            )
 
     async def _settle(self, container: Container) -> None:
         status = container.state.status

@@ -59,6 +59,7 @@ class State:
     process beyond doubt. `stopped_by_user` keeps restart policies off. `volumes_too`: its removal
     has begun, and takes its anonymous volumes with it. `due`: it ended while no
     engine ran, and its policy wants it up; the stack that it belongs to starts it in its turn.
+    `again`: it is being stopped to be started anew.
     """
 
     status: Status = "created"
@@ -73,6 +74,7 @@ class State:
     stopped_by_user: bool = False
     volumes_too: bool = False
     due: bool = False
+    again: bool = False
     health: Health = "none"
     failing_streak: int = 0
     health_log: tuple[ProbeResult, ...] = ()

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
+from orchestrator.aio.lasting import Background
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.events import Events
@@ -83,6 +84,9 @@ class NoImages:
 class NoVolumes:
     """Volumes of which there are none."""
 
+    async def remove_anonymous(self, _container: Container) -> None:
+        return None
+
     def tell_mounts(self, _what: str, _container: Container) -> None:
         return None
 
@@ -112,14 +116,24 @@ class Scene:
         launcher: Any = self.launcher
         hooks: Any = self.hooks
         self.containers = Containers(
-            self.records, networks, images, networks, volumes, launcher, hooks, tasks, 0
+            self.records, networks, images, networks, volumes, launcher, hooks, Background(tasks), 0
         )
 
-    def have(self, state: State | Status = "created", **spec: Any) -> Container:
+    def have(
+        self, state: State | Status = "created", *, auto_remove: bool = False, **spec: Any
+    ) -> Container:
         made = ContainerSpec(image="a", **spec)
         state = state if isinstance(state, State) else State(status=state)
         return self.records.put(
-            Container(id="c" * 64, name="one", spec=made, image_id="i", created_at=1, state=state)
+            Container(
+                id="c" * 64,
+                name="one",
+                spec=made,
+                image_id="i",
+                created_at=1,
+                state=state,
+                auto_remove=auto_remove,
+            )
         )
 
 
@@ -213,3 +227,14 @@ async def test_who_waits_for_the_streams_of_a_container_that_goes_gets_none(scen
         client.start_soon(remove)
         async with scene.containers.streams.attached(one.id, scene.launcher.bundle(one)) as got:
             assert got is None
+
+
+async def test_one_that_would_remove_itself_outlives_its_restart(scene: Scene) -> None:
+    one = scene.have(RUNNING, auto_remove=True)
+    scene.containers.watch(one)
+    scene.launcher.go.set()
+    await scene.containers.restart(one.id, 0)
+    # What is started here ends at once, and goes then.
+    await scene.records.changes.until(lambda: scene.records.find(one.id) is None or None)
+    told = [e.action for e in scene.database.events.between(0, 1e12)]
+    assert told.index("die") < told.index("start") < told.index("destroy")
