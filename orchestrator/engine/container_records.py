@@ -56,7 +56,7 @@ class ContainerRecords:
             )
         if not found:
             raise NotFound(
-                f"no such container: {reference}",
+                f"No such container: {reference}",
                 code="no-such-container",
                 about=reference,
                 hint="`pystack ps -a` lists the containers",

@@ -38,7 +38,7 @@ class ExecRecords:
         if (found := self._execs.get(identifier)) is not None:
             return found
         raise NotFound(
-            f"no such exec instance: {identifier}",
+            f"No such exec instance: {identifier}",
             code="no-such-exec",
             about=identifier,
             hint="its container may have ended; make a new one",

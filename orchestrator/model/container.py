@@ -206,6 +206,7 @@ class ContainerSpec:
     `unset_environment` are variables of the image that the container is not to have. The modes
     (`pid_mode` and its like) are Docker's words: "", host, private, container:NAME, …; the paths
     are Docker's own where None. `volumes_from` are NAME[:ro], containers whose mounts are taken.
+    `console_size` is a terminal's first size in rows and columns, 0 for one that nobody has said.
     """
 
     image: str
@@ -221,6 +222,7 @@ class ContainerSpec:
     hostname: str = ""
     domainname: str = ""
     tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
     stdin_open: bool = False
     stdin_once: bool = False
     attached: tuple[str, ...] = ()

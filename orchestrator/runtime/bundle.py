@@ -147,6 +147,7 @@ def exec_process(
     container's.
     """
     found = {**process, "args": list(args), "terminal": terminal}
+    found.pop("consoleSize", None)
     variables = dict(entry.partition("=")[::2] for entry in process.get("env", ()))
     variables.update(entry.partition("=")[::2] for entry in env)
     if user is not None:
@@ -197,6 +198,9 @@ def _process(
         "noNewPrivileges": security.no_new_privileges,
     }
 
+    if spec.tty and all(spec.console_size):
+        rows, columns = spec.console_size
+        process["consoleSize"] = {"height": rows, "width": columns}
     if spec.oom_score_adj or host.oom_score_adj < 0:
         # The engine's own must not be inherited, or its containers would outlive the machine's
         # other programs.

@@ -63,6 +63,7 @@ def _spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
         hostname=body.get("Hostname") or "",
         domainname=body.get("Domainname") or "",
         tty=bool(body.get("Tty")),
+        console_size=_console_size(host.get("ConsoleSize")),
         stdin_open=bool(body.get("OpenStdin")),
         stdin_once=bool(body.get("StdinOnce")),
         attached=tuple(s.lower() for s in _STREAMS if body.get(f"Attach{s}")),
@@ -108,6 +109,14 @@ def _spec_from_create(body: Mapping[str, Any]) -> ContainerSpec:
         log_driver=logs.get("Type") or "",
         log_options=dict(logs.get("Config") or {}),
     )
+
+
+def _console_size(given: Any) -> tuple[int, int]:
+    """Rows and columns; 0 for what was left open.  Raises: ValueError, TypeError."""
+    rows, columns = (int(number) for number in given or (0, 0))
+    if not 0 <= min(rows, columns) <= max(rows, columns) < 1 << 16:
+        raise ValueError(f"ConsoleSize: no terminal is as large as {given}")
+    return rows, columns
 
 
 def unused(body: Mapping[str, Any]) -> list[str]:

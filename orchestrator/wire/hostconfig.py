@@ -34,7 +34,7 @@ def host_config(container: Container) -> dict[str, Any]:
         "AutoRemove": container.auto_remove,
         "VolumeDriver": spec.volume_driver,
         "VolumesFrom": list(spec.volumes_from) or None,
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": list(spec.console_size),
         "CapAdd": list(spec.cap_add) or None,
         "CapDrop": list(spec.cap_drop) or None,
         "CgroupnsMode": spec.cgroupns_mode or "private",

@@ -108,7 +108,7 @@ def test_a_renamed_container_is_found_by_its_peers_under_the_new_name(
     assert engine.inspect("new")["Id"] == identifier
     refused(engine.run("rename", "new", "asker"), "already in use")
     refused(engine.run("rename", "new", "not a name"), "not a name")
-    refused(engine.run("rename", "nobody", "else"), "no such container: nobody")
+    refused(engine.run("rename", "nobody", "else"), "No such container: nobody")
     engine.cli("restart", "-t", "0", "new")
     assert address in engine.cli(*ask, "new").stdout
     engine.cli("rm", "-f", "new", "asker")
@@ -137,7 +137,7 @@ def test_a_stop_asks_by_the_signal_it_is_given(
     assert state(engine, "polite") == "running"
     many = engine.run("rm", "-f", "polite", "nobody")
     assert (many.exit_code, many.stdout) == (0, "polite\n")
-    assert "no such container: nobody" in many.stderr
+    assert "No such container: nobody" in many.stderr
 
 
 def limits(engine: EngineUnderTest, name: str) -> dict[str, str]:
@@ -246,7 +246,7 @@ def test_stats_agree_with_the_kernel(engine: EngineUnderTest, run: Callable[...,
     table = engine.cli("stats", "--no-stream", "-a").stdout.splitlines()
     assert table[0].split("  ")[0] == "CONTAINER ID"
     assert table[1].split()[1:4] == ["made", "--", "--"]
-    refused(engine.run("stats", "--no-stream", "nobody"), "no such container")
+    refused(engine.run("stats", "--no-stream", "nobody"), "No such container")
 
     found = engine.inspect("busy")
     groups = control_groups(found["State"]["Pid"], found["Id"])

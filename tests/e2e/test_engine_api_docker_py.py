@@ -261,6 +261,15 @@ def test_a_pull_and_a_push_tell_what_goes_on(client: docker.DockerClient, hub: A
         client.images.push(f"{hub.host}/never", tag="1")
 
 
+def test_a_terminal_has_the_size_that_was_asked_for(client: docker.DockerClient) -> None:
+    host = {**client.api.create_host_config(), "ConsoleSize": [33, 77]}
+    made = client.api.create_container("busybox", ["stty", "size"], tty=True, host_config=host)
+    client.api.start(made)
+    assert client.api.wait(made)["StatusCode"] == 0
+    assert client.api.logs(made) == b"33 77\r\n"
+    assert client.api.inspect_container(made)["HostConfig"]["ConsoleSize"] == [33, 77]
+
+
 def test_networks_and_volumes(client: docker.DockerClient, sleeper: Container) -> None:
     pool = IPAMPool(subnet="10.77.0.0/24", gateway="10.77.0.1")
     network = client.networks.create(

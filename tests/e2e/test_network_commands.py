@@ -90,7 +90,7 @@ def test_errors_of_network_commands_are_dockers(engine: EngineUnderTest) -> None
         (["create", "--subnet", "10.1.0.0/16", "--gateway", "10.2.0.1", "x"], "no matching subnet"),
         (["create", "--subnet", "10.1.0.0/33", "x"], "10.1.0.0/33"),
         (["connect", "nowhere", "x"], "network nowhere not found"),
-        (["connect", "one", "x"], "no such container: x"),
+        (["connect", "one", "x"], "No such container: x"),
     ):
         said = engine.run("network", *argv)
         assert said.exit_code == 1, said.output
