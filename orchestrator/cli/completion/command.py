@@ -47,6 +47,8 @@ def lines(words: Sequence[str]) -> Iterator[str]:
         if name.startswith(begun):
             summary = " ".join(found[name].split())
             yield there.kept + name + (f"\t{summary}" if summary else "")
+    if ":" in begun and any(kind.endswith(":") for kind in there.kinds):
+        return  # a path in the container, which nobody here knows
     for kind in there.kinds:
         if kind in _PATHS:
             yield f":{kind}"

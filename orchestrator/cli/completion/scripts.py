@@ -24,8 +24,9 @@ _pystack() {
         :file) mapfile -t paths < <(compgen -f -- "${word#"$begun"}") ;;
         :directory) mapfile -t paths < <(compgen -d -- "${word#"$begun"}") ;;
     esac
+    # Bash would quote the marks of names as well.
+    ((${#COMPREPLY[@]})) || [[ -z $kind ]] || compopt -o filenames 2>/dev/null
     COMPREPLY+=("${paths[@]}")
-    [[ -n $kind ]] && compopt -o filenames 2>/dev/null
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace 2>/dev/null
     return 0
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import main
+from tests.support.terminal import on_terminal
 from tests.unit.cli.conftest import Say
 from tests.unit.client.fake_engine import FakeEngine, as_json
 
@@ -43,6 +44,21 @@ def shop(place: Path, fake: FakeEngine) -> Path:
     }.items():
         fake.answers[f"GET {path}"] = [as_json(value)]
     return place
+
+
+@pytest.fixture
+def with_program(fake: FakeEngine, tmp_path: Path) -> dict[str, str]:
+    """An environment whose `pystack` asks the fake engine."""
+    program = tmp_path / "bin" / "pystack"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m orchestrator.cli "$@"\n')
+    program.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYSTACK_SOCKET": str(fake.path),
+    }
 
 
 def offered(say: Say, *words: str) -> list[str]:
@@ -83,6 +99,7 @@ def offered(say: Say, *words: str) -> list[str]:
         ("rm -f ended ", ["runs"]),
         ("stop ", ["debug", "included", "runs", "web", "worker"]),
         ("cp r", ["runs:", ":file"]),
+        ("cp runs:/et", []),
         # The rest
         ("run b", ["busybox:stable"]),
         ("run -it --rm b", ["busybox:stable"]),
@@ -156,12 +173,9 @@ def test_each_shell_has_its_script(say: Say, shell: str) -> None:
     ],
 )
 def test_bash_completes(
-    shop: Path, fake: FakeEngine, tmp_path: Path, line: str, expected: list[str]
+    shop: Path, with_program: dict[str, str], line: str, expected: list[str]
 ) -> None:
     (shop / "source").mkdir()
-    program = tmp_path / "pystack"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m orchestrator.cli "$@"\n')
-    program.chmod(0o755)
     script = f"""
         source <(pystack completion bash)
         COMP_LINE={line!r} COMP_POINT={len(line)}
@@ -173,12 +187,7 @@ def test_bash_completes(
     done = subprocess.run(
         ["bash", "--norc", "-c", script],
         cwd=shop,
-        env={
-            **os.environ,
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "PYSTACK_SOCKET": str(fake.path),
-        },
+        env=with_program,
         capture_output=True,
         text=True,
         timeout=60,
@@ -186,3 +195,26 @@ def test_bash_completes(
     )
     assert done.stderr == "complete -F _pystack pystack\n"
     assert done.stdout.split() == expected
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_what_is_typed_at_its_prompt(
+    shop: Path, with_program: dict[str, str]
+) -> None:
+    env = {**with_program, "PS1": "ready> ", "INPUTRC": "/dev/null"}
+    with on_terminal(["bash", "--norc", "-i"], env) as terminal:
+        terminal.expect("ready> ")
+        terminal.type("source <(pystack completion bash)\r")
+        terminal.expect("ready> ")
+        for typed, becomes in (
+            ("pystack compose up we", "pystack compose up web "),
+            ("pystack compose scale wo", "pystack compose scale worker="),
+            ("pystack compose cp wo", "pystack compose cp worker:"),
+            ("pystack run --rm busybox:s", "pystack run --rm busybox:stable "),
+            ("pystack -f mo", "pystack -f more.yml "),
+        ):
+            terminal.type(typed + "\t")
+            terminal.expect(becomes)
+            terminal.type("\x15")  # the line is emptied
+        terminal.type("exit\r")
+        assert terminal.ended() == 0
