@@ -93,10 +93,6 @@ class NetworkDriver:
             if ours or not names:
                 yield
 
-    async def loopback_up(self, pid: int) -> None:
-        """Nothing, once the namespace of the process has its loopback up."""
-        await self.attach(pid, ())
-
     async def host_prefixes(self) -> list[tuple[Net4, str]]:
         """The IPv4 prefixes that the host has addresses in or routes to, with the interface."""
         return await to_thread.run_sync(_host_prefixes)

@@ -28,7 +28,6 @@ from tests.support.registry import Registry
 
 Pystack = Callable[..., Result]
 INDEX = "application/vnd.oci.image.index.v1+json"
-ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 def home(tmp_path: Path) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from orchestrator.images.built import adopt_layer, write_image
 from orchestrator.images.content import ContentStore
-from orchestrator.model.image import Image, ImageConfig
+from orchestrator.model.image import Image, ImageConfig, Layer
 from orchestrator.settings import Settings
 
 
 async def made(store: ContentStore, *sizes: int) -> Image:
     """An image of layers made here, each with one file of so many random bytes and a link."""
-    layers = []
+    layers: list[Layer] = []
     for number, size in enumerate(sizes):
         upper = store.begin_layer()
         (upper / f"file{number}").write_bytes(os.urandom(size))

@@ -62,10 +62,10 @@ class MemoryRegistry:
             digest = _digest(data)
             held[reference] = held[digest] = (data, request.headers["Content-Type"])
             return web.Response(status=201, headers={"Docker-Content-Digest": digest})
-        data, kind = held.get(reference, (None, ""))
-        response = _found(data)
-        if kind:
-            response.content_type = kind
+        if (known := held.get(reference)) is None:
+            return _found(None)
+        response = _found(known[0])
+        response.content_type = known[1]
         return response
 
     async def _upload(self, request: web.Request, name: str, key: str) -> web.StreamResponse:
@@ -139,8 +139,7 @@ async def serving(before: Handler = _nothing) -> AsyncIterator[MemoryRegistry]:
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        assert site._server is not None
-        registry.host = f"127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+        registry.host = f"127.0.0.1:{runner.addresses[0][1]}"
         yield registry
     finally:
         await runner.cleanup()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.image.names import DEFAULT_TAG, split
 from orchestrator.cli.image.registry import auth_headers
-from orchestrator.cli.image.streams import as_one
 from orchestrator.cli.progress import TICK_S, board, silent, watch
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Terminal
@@ -29,13 +28,6 @@ def push_lines(
         headers=auth_headers(session, name.repository),
         tick_s=tick_s,
     )
-
-
-def push_stream(
-    session: Session, reference: str, tick_s: float | None = None
-) -> Callable[[], Iterator[Any]]:
-    """The progress of one push among others, begun when it is called."""
-    return as_one(reference, "Pushing", "Pushed", lambda: push_lines(session, reference, tick_s))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

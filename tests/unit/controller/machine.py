@@ -106,14 +106,17 @@ class Machine:
                 )
             case RemoveVolume():
                 del self.volumes[action.name]
+            case _:
+                self._perform_on_container(action)
+
+    def _perform_on_container(self, action: Action) -> None:
+        match action:
             case CreateContainer():
                 self._create(action.name, action.spec, action.image_id)
             case ReplaceContainer():
                 self._remove(action.old_id)
                 self._create(action.name, action.spec, action.image_id)
-            case StartContainer():
-                self._start(action.name)
-            case RestartContainer():
+            case StartContainer() | RestartContainer():
                 self._start(action.name)
             case UpdateContainer():
                 old = self._at(action.id)
