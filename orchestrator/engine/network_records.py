@@ -61,6 +61,11 @@ class NetworkRecords:
         found = self._records.starting(reference)
         return found[0] if len(found) == 1 else None
 
+    def ids(self) -> dict[str, str]:
+        """The ids of the networks that carry nothing, `host` and `none`, by name."""
+        found = (self._records.named(name) for name in ("host", "none"))
+        return {network.name: network.id for network in found if network is not None}
+
     def get(self, reference: str) -> Network:
         """As `find`. Raises: NotFound; InvalidInput: several ids begin so."""
         if (network := self.find(reference)) is not None:

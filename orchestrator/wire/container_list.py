@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
-from orchestrator.wire.endpoints import endpoint_settings
+from orchestrator.wire.endpoints import endpoints_shown
 from orchestrator.wire.mounts import mount_point
 from orchestrator.wire.times import ago
 
@@ -30,8 +30,9 @@ def container_summary(
     *,
     volumes: Mapping[str, Volume] | None = None,
     sizes: Sizes | None = None,
+    network_ids: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """An entry of GET /containers/json; `volumes` are by name."""
+    """An entry of GET /containers/json; `volumes` are by name, and so are the ids of networks."""
     shown = {
         "Id": container.id,
         "Names": [f"/{container.name}"],
@@ -48,11 +49,7 @@ def container_summary(
         "State": container.state.status,
         "Status": status_text(container, time.time()),
         "HostConfig": {"NetworkMode": container.spec.network_mode or "default"},
-        "NetworkSettings": {
-            "Networks": {
-                e.network_name: endpoint_settings(container, e) for e in container.endpoints
-            }
-        },
+        "NetworkSettings": {"Networks": endpoints_shown(container, network_ids or {})},
         "Mounts": [mount_point(mount, volumes or {}) for mount in container.mounts],
     }
 

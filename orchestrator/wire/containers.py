@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.model.image import Image
+from orchestrator.model.healthcheck import effective_healthcheck
+from orchestrator.model.image import Image, ImageConfig
 from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
 from orchestrator.wire.endpoints import network_settings
@@ -39,9 +40,12 @@ def container_inspect(
     *,
     execs: Sequence[str] = (),
     apparmor: str = "",
+    runtime: str = "",
+    network_ids: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The body of GET /containers/{id}/json; `volumes` are by name, `execs` the ids of what else
-    runs in it, `apparmor` the profile that confines it."""
+    """The body of GET /containers/{id}/json; `volumes` and `network_ids` are by name, `execs` the
+    ids of what else runs in it, `apparmor` the profile that confines it, `runtime` what runs those
+    that name none."""
     spec, state = container.spec, container.state
     of_image = image.config if image else None
     args = process_args(spec, of_image)
@@ -58,9 +62,9 @@ def container_inspect(
         "StartedAt": timestamp(state.started_at),
         "FinishedAt": timestamp(state.finished_at),
     }
-    if state.health != "none":
+    if health := _health(container, of_image):
         shown_state["Health"] = {
-            "Status": state.health,
+            "Status": health,
             "FailingStreak": state.failing_streak,
             "Log": [
                 {
@@ -91,12 +95,23 @@ def container_inspect(
         "ProcessLabel": "",
         "AppArmorProfile": apparmor,
         "ExecIDs": list(execs) or None,
-        "HostConfig": host_config(container),
+        "HostConfig": {**host_config(container), "Runtime": spec.runtime or runtime},
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {"MergedDir": paths.merged, "UpperDir": paths.upper, "WorkDir": paths.work},
         },
         "Mounts": [mount_point(m, volumes) for m in container.mounts],
         "Config": config(container, of_image),
-        "NetworkSettings": network_settings(container, of_image),
+        "NetworkSettings": network_settings(container, of_image, network_ids or {}),
     }
+
+
+def _health(container: Container, image: ImageConfig | None) -> str:
+    """The word for the container's health, "" where nobody looks. One that has ended is
+    unhealthy, as with Docker."""
+    state = container.state
+    if state.health != "none":
+        return state.health
+    check = effective_healthcheck(container.spec, image)
+    checked = check is not None and check.test[:1] != ("NONE",)
+    return "unhealthy" if checked and state.started_at and not container.running else ""

@@ -6,6 +6,7 @@ Source: the Docker Engine API reference, version 1.45, "NetworkSettings" and "En
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +16,24 @@ from orchestrator.model.observed import Container, Endpoint
 from orchestrator.wire.ports import port_map
 
 
-def network_settings(container: Container, image: ImageConfig | None) -> dict[str, Any]:
-    """inspect's NetworkSettings.
+def endpoints_shown(container: Container, network_ids: Mapping[str, str]) -> dict[str, Any]:
+    """The container's networks by name; `network_ids` are those of `host` and `none`, by name."""
+    shown = {e.network_name: endpoint_settings(container, e) for e in container.endpoints}
+    if (mode := container.spec.network_mode) in ("host", "none"):
+        identifier = network_ids.get(mode, "")
+        nowhere = Endpoint(network_id=identifier, network_name=mode, interface="")
+        shown[mode] = endpoint_settings(container, nowhere)
+    return shown
+
+
+def network_settings(
+    container: Container, image: ImageConfig | None, network_ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """inspect's NetworkSettings; `network_ids` as in `endpoints_shown`.
 
     The members about one address alone are those of the network `bridge`, as with Docker.
     """
-    shown = {e.network_name: endpoint_settings(container, e) for e in container.endpoints}
-    if (mode := container.spec.network_mode) in ("host", "none"):
-        nowhere = Endpoint(network_id="", network_name=mode, interface="")
-        shown[mode] = {**endpoint_settings(container, nowhere), "EndpointID": ""}
+    shown = endpoints_shown(container, network_ids)
     default = shown.get("bridge", {})
     alone = ("EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress")
     six = ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway")

@@ -73,6 +73,7 @@ def image_inspect(
         "Parent": "",
         "Comment": str(document.get("comment") or _comment(image)),
         "Created": config.created,
+        "Container": "",
         "DockerVersion": str(document.get("docker_version") or ""),
         "Author": config.author,
         "Config": {**_CONFIG, **(given if isinstance(given, dict) else {})},

@@ -43,11 +43,18 @@ class ContainerListHandlers:
         )
         sizes = await self._parts.disk.container_sizes(found) if flag(request, "size") else {}
         volumes = {volume.name: volume for volume in self._parts.nouns.volumes.all()}
+        ids = self._parts.nouns.networks.ids()
         shown = []
         for container in found:
             image = self._images.find(container.image_id)
             shown.append(
-                container_summary(container, image, volumes=volumes, sizes=sizes.get(container.id))
+                container_summary(
+                    container,
+                    image,
+                    volumes=volumes,
+                    sizes=sizes.get(container.id),
+                    network_ids=ids,
+                )
             )
         return web.json_response(shown)
 

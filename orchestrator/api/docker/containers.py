@@ -93,6 +93,8 @@ class ContainerHandlers:
             volumes,
             execs=self._parts.execs.of(container.id),
             apparmor=self._parts.launcher.apparmor_profile(container),
+            runtime=self._parts.runtime.name,
+            network_ids=self._parts.nouns.networks.ids(),
         )
         if flag(request, "size"):
             sizes = (await self._parts.disk.container_sizes([container]))[container.id]

@@ -221,6 +221,8 @@ def _registries(parts: Parts) -> dict[str, Any]:
     return {
         "IndexServerAddress": _INDEX,
         "RegistryConfig": {
+            "AllowNondistributableArtifactsCIDRs": [],
+            "AllowNondistributableArtifactsHostnames": [],
             "InsecureRegistryCIDRs": ["127.0.0.0/8"],
             "IndexConfigs": configs,
             "Mirrors": list(hub.mirrors) if hub else [],
