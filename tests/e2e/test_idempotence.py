@@ -162,9 +162,7 @@ def planned(shared: EngineUnderTest, project: Path, **options: Any) -> list[str]
     return [line for line in lines if line and "nothing" not in line]
 
 
-def test_a_second_up_of_a_stack_with_every_attribute_changes_nothing(
-    shared: EngineUnderTest, say: Say, project: Path
-) -> None:
+def write_everything(project: Path) -> None:
     (project / "stack.yml").write_text(EVERYTHING)
     (project / "web.env").write_text("FROM_FILE=yes\n")
     (project / "plain.txt").write_text("plain\n")
@@ -172,6 +170,12 @@ def test_a_second_up_of_a_stack_with_every_attribute_changes_nothing(
     (project / "source").mkdir()
     (project / "image").mkdir()
     (project / "image/Dockerfile").write_text("FROM busybox\nARG WORD\nENV WORD=$WORD\n")
+
+
+def test_a_second_up_of_a_stack_with_every_attribute_changes_nothing(
+    shared: EngineUnderTest, say: Say, project: Path
+) -> None:
+    write_everything(project)
     env = {"TOKEN": "t1"}
     say("up", "-d", "--wait", env=env)
     first, times = ids(shared), started(shared)
@@ -199,6 +203,82 @@ def test_a_second_up_of_a_stack_with_every_attribute_changes_nothing(
     # The content of a secret from the environment counts.
     changed = planned(shared, project, env={"TOKEN": "t2"})
     assert "replace container own-name: secrets/from_env" in changed
+
+
+# What is changed in the file, and the one thing that is to be done for it, "" for nothing.
+ATTRIBUTES = [
+    (
+        'command: [sleep, "1000"]\n    entrypoint',
+        'command: [sleep, "999"]\n    entrypoint',
+        "replace",
+    ),
+    ('["/bin/env", "--"]', '["/bin/env"]', "replace"),
+    ("hostname: host", "hostname: guest", "replace"),
+    ("domainname: example.test", "domainname: other.test", "replace"),
+    ('user: "0:0"', 'user: "1:1"', "replace"),
+    ("working_dir: /tmp", "working_dir: /", "replace"),
+    ("NUMBER: 3", "NUMBER: 4", "replace"),
+    ("{a.label: value}", "{a.label: other}", "update"),
+    ("{an.annotation: value}", "{an.annotation: other}", "replace"),
+    ("127.0.0.1:18180:80", "127.0.0.1:18182:80", "update"),
+    ('expose: ["99",', 'expose: ["98",', "replace"),
+    ("aliases: [alias]", "aliases: [nickname]", "replace"),
+    ("10.231.7.9,", "10.231.7.10,", "replace"),
+    ("02:42:0a:e7:07:09", "02:42:0a:e7:07:0a", "replace"),
+    ("kept:/kept\n      - /anon", "kept:/elsewhere\n      - /anon", "replace"),
+    ("./source:/source:ro", "./source:/source", "replace"),
+    ("tmpfs: {size: 1m", "tmpfs: {size: 2m", "replace"),
+    ('"/run:size=64k"', '"/run:size=128k"', "replace"),
+    ("mode: 0o440", "mode: 0o400", "replace"),
+    ("target: other}", "target: another}", "replace"),
+    ("colour is ${COLOUR:-red}", "colour is blue", "replace"),
+    ("max-size: 1m", "max-size: 2m", "update"),
+    ("restart: on-failure:3", "restart: always", "update"),
+    ("stop_signal: SIGINT", "stop_signal: SIGTERM", "update"),
+    ("stop_grace_period: 3s", "stop_grace_period: 4s", "update"),
+    ("cap_add: [NET_ADMIN]", "cap_add: [NET_RAW]", "replace"),
+    ("cap_drop: [MKNOD, AUDIT_WRITE]", "cap_drop: [MKNOD]", "replace"),
+    ("    security_opt: [no-new-privileges]\n", "", "replace"),
+    ("read_only: true\n    sysctls", "read_only: false\n    sysctls", "replace"),
+    ('somaxconn: "256"', 'somaxconn: "257"', "replace"),
+    ("soft: 1000", "soft: 1001", "replace"),
+    ("shm_size: 8m", "shm_size: 9m", "replace"),
+    ("other:10.1.2.3", "other:10.1.2.4", "replace"),
+    ("dns: [10.9.8.7]", "dns: [10.9.8.6]", "replace"),
+    ("ndots:2", "ndots:3", "replace"),
+    ("group_add: [users]", "group_add: [daemon]", "replace"),
+    ("mem_limit: 64m", "mem_limit: 65m", "update"),
+    ("cpus: 0.5", "cpus: 0.25", "update"),
+    ("pids_limit: 50", "pids_limit: 51", "update"),
+    ("oom_score_adj: 100", "oom_score_adj: 101", "replace"),
+    ("ipc: private", "ipc: shareable", "replace"),
+    ("/dev/null:/dev/mine:r", "/dev/null:/dev/mine:rw", "replace"),
+    ("stdin_open: true", "stdin_open: false", "replace"),
+    ("tty: true", "tty: false", "replace"),
+    # How it is made, watched or updated is not what it is.
+    ("pull_policy: missing", "pull_policy: never", ""),
+    ("order: stop-first", "order: start-first", ""),
+    ("action: sync,", "action: sync+restart,", ""),
+]
+
+
+def test_each_attribute_counts_for_what_it_is(
+    shared: EngineUnderTest, say: Say, project: Path
+) -> None:
+    write_everything(project)
+    env = {"TOKEN": "t1"}
+    say("up", "-d", "--wait", env=env)
+    wrong = {}
+    for old, new, verb in ATTRIBUTES:
+        text = EVERYTHING.replace(old, new)
+        assert text != EVERYTHING, old
+        (project / "stack.yml").write_text(text)
+        about_web = [line for line in planned(shared, project, env=env) if "own-name" in line]
+        if [line.split()[0] for line in about_web if not line.startswith("start ")] != (
+            [verb] if verb else []
+        ):
+            wrong[new] = about_web
+    assert wrong == {}
 
 
 CHANGES = [
