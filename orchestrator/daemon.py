@@ -197,6 +197,7 @@ async def _serve(
                 connections=Connections(records, networks),
                 volumes=volumes,
                 builds=builds,
+                grants=grants,
             )
             controller = Controller(database, nouns, events, tasks, settings.kept_revisions)
             parts = Parts(

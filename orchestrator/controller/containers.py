@@ -89,6 +89,9 @@ def replace_container(draft: Draft, target: Target, old: Container, wanted: Want
     if old.name != wanted.name:
         changes = (Change(field="name", was=old.name, now=wanted.name), *changes)
     renew = draft.desired.renew_volumes
+    beside = f"{wanted.name}-next"
+    if exclusive(wanted.spec) or old.name == beside:
+        beside = ""
     draft.add(
         ReplaceContainer(
             name=wanted.name,
@@ -96,7 +99,8 @@ def replace_container(draft: Draft, target: Target, old: Container, wanted: Want
             spec=wanted.spec,
             image_id=wanted.image_id,
             kept_volumes={} if renew else _anonymous(old),
-            needs=draft.needs(_ingredients(target.service)),
+            needs=draft.needs([*_ingredients(target.service), f"gone {beside}"]),
+            beside=beside,
             changes=changes,
             drain=target.rollout is not None,
         ),
@@ -177,6 +181,11 @@ def remove_stale(draft: Draft, container: Container, kept: Container) -> None:
         ),
         f"gone {container.name}",
     )
+
+
+def exclusive(spec: ContainerSpec) -> bool:
+    """Whether two containers of this specification cannot run at the same time."""
+    return any(a.ipv4_address or a.ipv6_address or a.mac_address for a in spec.attachments)
 
 
 def _ingredients(service: Service) -> list[str]:

@@ -36,11 +36,13 @@ from orchestrator.engine.builds import Builds
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.faults import told
+from orchestrator.engine.grants import Grants
 from orchestrator.engine.images import Images
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
 from orchestrator.errors import NotFound, PystackError
 from orchestrator.model.events import Progress, Report
+from orchestrator.model.observed import Container
 
 _DOING = {
     "pull": ("pulling", "pulled"),
@@ -70,6 +72,7 @@ class Nouns:
     connections: Connections
     volumes: Volumes
     builds: Builds
+    grants: Grants
 
 
 @dataclass(slots=True)
@@ -149,7 +152,7 @@ class Executor:
                 await nouns.images.ensure(action.reference, policy, report)
             case BuildImage():
                 tags = (action.reference, *action.build.tags)
-                await nouns.builds.build(action.build, tags, report)
+                await nouns.builds.build(nouns.grants.with_values(action.build), tags, report)
             case CreateNetwork():
                 await self._create_network(action)
             case CreateVolume():
@@ -191,12 +194,9 @@ class Executor:
         containers = self._nouns.containers
         match action:
             case ReplaceContainer():
-                if action.drain:
-                    await self._drain(action.old_id, None)
-                await self._remove(action.old_id, None, volumes=False)
-                await self._create(action)
+                await self._replace(action)
             case CreateContainer():
-                await self._create(action)
+                await self._create(action, action.name)
             case UpdateContainer():
                 await containers.take_over(action.id, action.spec)
             case RenameContainer():
@@ -214,13 +214,24 @@ class Executor:
             case _:
                 raise AssertionError(f"no way to perform {action!r}")
 
-    async def _create(self, action: CreateContainer | ReplaceContainer) -> None:
-        await self._nouns.containers.create(
+    async def _create(self, action: CreateContainer | ReplaceContainer, name: str) -> Container:
+        return await self._nouns.containers.create(
             action.spec,
-            action.name,
+            name,
             kept_volumes=action.kept_volumes,
             image_id=action.image_id,
         )
+
+    async def _replace(self, action: ReplaceContainer) -> None:
+        if action.drain:
+            await self._drain(action.old_id, None)
+        if action.beside:
+            made = await self._create(action, action.beside)
+            await self._remove(action.old_id, None, volumes=False)
+            await self._nouns.containers.rename(made.id, action.name)
+        else:
+            await self._remove(action.old_id, None, volumes=False)
+            await self._create(action, action.name)
 
     async def _drain(self, identifier: str, grace_s: float | None) -> None:
         """Nothing, once the container has no connection by a port that others share, or its grace

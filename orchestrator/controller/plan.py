@@ -173,13 +173,15 @@ class CreateContainer(Action):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceContainer(Action):
     """`kept_volumes` maps mount targets to the old container's anonymous volumes; `drain` is as
-    with RemoveContainer."""
+    with RemoveContainer. With `beside`, a name, the new one is made under that first: what the old
+    one kept is always in the record of one of them."""
 
     name: str
     old_id: str
     spec: ContainerSpec
     image_id: str = ""
     drain: bool = False
+    beside: str = ""
     kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "replace"
 

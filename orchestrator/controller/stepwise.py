@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.controller.containers import (
     create,
+    exclusive,
     keep,
     remove_stale,
     replace_container,
@@ -13,7 +14,6 @@ from orchestrator.controller.containers import (
 from orchestrator.controller.draft import Draft, Target
 from orchestrator.controller.plan import Judgement
 from orchestrator.controller.rollout import Slot, next_step
-from orchestrator.model.container import ContainerSpec
 from orchestrator.model.stack import Rollout
 from orchestrator.state.stacks import Verdict
 
@@ -69,7 +69,7 @@ def _rolled_slot(
     old, *others = slot.stale
     for container in others:
         remove_stale(draft, container, old)
-    if rollout.order == "start-first" and old.running and not _exclusive(wanted.spec):
+    if rollout.order == "start-first" and old.running and not exclusive(wanted.spec):
         name = wanted.name if old.name != wanted.name else f"{wanted.name}-next"
         for container in others:
             if container.name == name:
@@ -77,11 +77,6 @@ def _rolled_slot(
         create(draft, target, wanted, name)
     else:
         replace_container(draft, target, old, wanted)
-
-
-def _exclusive(spec: ContainerSpec) -> bool:
-    """Whether two containers of this specification cannot run at the same time."""
-    return any(a.ipv4_address or a.ipv6_address or a.mac_address for a in spec.attachments)
 
 
 def _verdict_warning(service: str, verdict: Verdict) -> str:

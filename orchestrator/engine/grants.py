@@ -23,7 +23,7 @@ from orchestrator.aio.libc import is_tmpfs
 from orchestrator.errors import Conflict, Failed, InvalidInput, NotFound
 from orchestrator.model.container import GrantedFile, Mount
 from orchestrator.model.observed import Container
-from orchestrator.model.stack import Stack, StackFile
+from orchestrator.model.stack import Build, Stack, StackFile
 from orchestrator.settings import Settings
 from orchestrator.state.database import Database
 from orchestrator.state.grants import Kept
@@ -60,7 +60,35 @@ class Grants:
         Raises: NotFound: an external one is not with the engine.  InvalidInput: one has no content.
         """
         granted = [self._versioned(f, contents.get(f.source), keep=keep) for f in stack.granted]
-        return replace(stack, granted=tuple(granted))
+        services = tuple(
+            s if s.build is None else replace(s, build=self._without_values(s.build, keep=keep))
+            for s in stack.services
+        )
+        return replace(stack, granted=tuple(granted), services=services)
+
+    def _without_values(self, build: Build, *, keep: bool) -> Build:
+        """The build with versions in place of the values of its secrets, which are kept."""
+        secrets_of_it = []
+        for secret in build.secrets:
+            if secret.value and not secret.file:
+                content = secret.value.encode()
+                version = self.version_of(content)
+                if keep:
+                    self._keep(Kept(id=version, secret=True), content)
+                secrets_of_it.append(replace(secret, value="", version=version))
+            else:
+                secrets_of_it.append(secret)
+        return replace(build, secrets=tuple(secrets_of_it))
+
+    def with_values(self, build: Build) -> Build:
+        """The build with the values of its secrets again.  Raises: Failed: one is gone."""
+        return replace(
+            build,
+            secrets=tuple(
+                replace(s, value=self.content(s.version).decode(), version="") if s.version else s
+                for s in build.secrets
+            ),
+        )
 
     def _versioned(self, file: StackFile, content: bytes | None, *, keep: bool) -> StackFile:
         secret = file.source.startswith("secrets/")
@@ -114,6 +142,13 @@ class Grants:
         """Nothing; contents that no container and no stack refers to are gone."""
         used = {f.version for c in self._containers for f in c.spec.files}
         used |= {f.version for s in self._stacks for f in s.desired.stack.granted}
+        used |= {
+            secret.version
+            for s in self._stacks
+            for service in s.desired.stack.services
+            if service.build is not None
+            for secret in service.build.secrets
+        }
         for kept in self._records:
             if kept.id not in used and not kept.name:
                 self._place(kept).unlink(missing_ok=True)

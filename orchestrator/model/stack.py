@@ -22,11 +22,12 @@ RolloutOrder = Literal["stop-first", "start-first"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSecret:
     """A secret for `RUN --mount=type=secret`: the file on this machine that holds it, or, where
-    `file` is "", its value."""
+    `file` is "", its value. In a stack that is kept, `version` stands for the value."""
 
     id: str
     file: str = ""
     value: str = field(default="", repr=False)
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,12 +192,18 @@ def test_what_depends_on_or_shares_a_namespace_follows(
 GRANTS = """
 services:
   web:
-    image: busybox
+    image: granted
     init: true
     command:
       - sh
       - -c
       - trap 'cat /etc/app.conf' HUP; cat /etc/app.conf; while true; do sleep 0.1; done
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM busybox
+        RUN --mount=type=secret,id=password test -s /run/secrets/password
+      secrets: [password]
     secrets: [{source: password, uid: "33", mode: 0400}]
     configs: [{source: app, target: /etc/app.conf}]
 secrets: {password: {environment: PASSWORD}}
