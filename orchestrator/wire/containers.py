@@ -30,6 +30,7 @@ class ContainerPaths:
     upper: str
     work: str
     merged: str
+    lowers: tuple[str, ...] = ()
 
 
 def container_inspect(
@@ -98,7 +99,12 @@ def container_inspect(
         "HostConfig": {**host_config(container), "Runtime": spec.runtime or runtime},
         "GraphDriver": {
             "Name": "overlay2",
-            "Data": {"MergedDir": paths.merged, "UpperDir": paths.upper, "WorkDir": paths.work},
+            "Data": {
+                "LowerDir": ":".join(paths.lowers),
+                "MergedDir": paths.merged,
+                "UpperDir": paths.upper,
+                "WorkDir": paths.work,
+            },
         },
         "Mounts": [mount_point(m, volumes) for m in container.mounts],
         "Config": config(container, of_image),

@@ -104,6 +104,8 @@ class ContainerHandlers:
     def _paths(self, container: Container) -> ContainerPaths:
         bundle = self._parts.launcher.bundle(container)
         files = self._parts.launcher.files(container.id)
+        images = self._parts.nouns.images
+        image = images.find(container.image_id)
         return ContainerPaths(
             log=str(bundle.log_path),
             hosts=str(files / "hosts"),
@@ -112,6 +114,7 @@ class ContainerHandlers:
             upper=str(files / "upper"),
             work=str(files / "work"),
             merged=str(bundle.rootfs) if container.running else "",
+            lowers=tuple(map(str, images.lowers(image))) if image and image.layers else (),
         )
 
     async def start(self, request: web.Request) -> web.Response:
