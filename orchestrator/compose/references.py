@@ -75,6 +75,11 @@ class _Checks:
             for number, grant in enumerate(granted.items if granted else ()):
                 if source := grant.get("source"):
                     self._declared(source, source.string, section, f"{at}.{section}[{number}]")
+        built_with = service.get("build", "secrets")
+        for number, grant in enumerate(built_with.items if built_with else ()):
+            if source := grant.get("source"):
+                here = f"{at}.build.secrets[{number}]"
+                self._declared(source, source.string, "secrets", here)
         self._agreement(service, at)
 
     def _declared(self, node: Node, name: str, section: str, at: str) -> None:
@@ -183,6 +188,11 @@ class _Checks:
                 external = node.get("external")
                 if external is None or external.value is False or external.invalid:
                     continue
+                old, name = external.get("name"), node.get("name")
+                if old and name and old.value != name.value:
+                    self.findings.add(
+                        old.key, f"{section}.{key}.external.name", "differs from name", "keep name"
+                    )
                 allowed = ("external", "name")
                 for other, said in node.entries.items():
                     if other in allowed or other.startswith("x-") or said.value == {}:
@@ -198,6 +208,14 @@ class _Checks:
                 if not {*sources, "external", "driver"} & node.entries.keys():
                     self.findings.add(
                         node.key, f"{section}.{key}", f"needs one of {', '.join(sources)}"
+                    )
+                _, *more = [source for source in sources if source in node.entries] or [""]
+                for source in more:
+                    self.findings.add(
+                        node.entries[source].key,
+                        f"{section}.{key}.{source}",
+                        f"only one of {', '.join(sources)} can be given",
+                        "keep one",
                     )
 
     def _section(self, section: str) -> Iterable[tuple[str, Node]]:

@@ -151,6 +151,7 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         inherited: list[Node] = []
+        seen: dict[tuple[str, bool], Mark] = {}
         for key_node, value_node in node.value:
             mark = _mark(key_node.start_mark, self._shown)
             if not isinstance(key_node, yaml.ScalarNode):
@@ -159,14 +160,18 @@ class _Builder:
             key: str = key_node.value
             at = f"{path}.{key}" if path else key
             value = self.build(value_node, mark, at)
-            if key == "<<" and key_node.tag == _PLAIN:
+            merges = key == "<<" and key_node.tag == _PLAIN
+            once = (key, merges)  # a quoted "<<" is a key as any other
+            if merges and once not in seen:
+                seen[once] = mark
                 inherited.extend(self._merge_sources(value, at))
-            elif key in entries:
-                first = entries[key].key
+            elif once in seen:
+                hint = "merge a list: <<: [*a, *b]" if merges else "keep one"
                 self._findings.add(
-                    mark, at, f"the key is given twice, first on line {first.line}", "keep one"
+                    mark, at, f"the key is given twice, first on line {seen[once].line}", hint
                 )
             else:
+                seen[once] = mark
                 entries[key] = value
         for source in inherited:
             for key, value in source.entries.items():

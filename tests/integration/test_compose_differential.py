@@ -65,6 +65,20 @@ def test_a_project_means_the_same_to_compose(
     assert set(found) == expected, "a difference that is listed is none any more"
 
 
+STACKS = Path(__file__).parents[2] / "examples" / "compose"
+EXAMPLES = sorted(path.name for path in STACKS.iterdir() if (path / "stack.yml").exists())
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_means_the_same_to_compose(
+    example: str, compose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(STACKS / example)
+    options = {"files": ["stack.yml"], "profiles": ["*"]}
+    theirs = without_quirks(said_by_compose(compose, options))
+    assert differences("", said_by_pystack(options), theirs) == {}
+
+
 # What Compose lets through and pystack does not: each fails when it is run, or means nothing.
 LET_THROUGH = {
     "a device rate without a device",

@@ -30,11 +30,14 @@ class ListOf(Kind):
     identity: Callable[[Node], Hashable] | None = None
     replaces: bool = False
     form: str = "a list"
+    nullable: bool = False
 
     def read(self, node: Node, at: str, reading: Reading) -> Node:
         if passes(node):
             return node
         if not isinstance(node.value, list):
+            if self.nullable and node.value is None:
+                return node.holding([])
             if self.single and node.value is not None:
                 return node.holding(self.item.read_many(node, at, reading))
             return reading.expected(node, at, self.form)
@@ -64,7 +67,8 @@ class ListOf(Kind):
         return list(kept.values())
 
     def schema(self) -> dict[str, Any]:
-        listed: dict[str, Any] = {"type": "array", "items": self.item.schema()}
+        kind = ["array", "null"] if self.nullable else "array"
+        listed: dict[str, Any] = {"type": kind, "items": self.item.schema()}
         if self.unique:
             listed["uniqueItems"] = True
         return {"anyOf": [self.item.schema(), listed]} if self.single else listed

@@ -20,7 +20,7 @@ STACK = Struct(
     {
         "version": Attribute(Scalar(), "Obsolete.", OBSOLETE),
         "name": Attribute(TEXT, "The project's name; the directory's unless said."),
-        "include": Attribute(ListOf(INCLUDE), "Other stack files to take in."),
+        "include": Attribute(ListOf(INCLUDE, nullable=True), "Other stack files to take in."),
         "services": Attribute(MapOf(SERVICE, key=NAME, nullable=True), "The services."),
         "networks": Attribute(MapOf(NETWORK, key=NAME, nullable=True), "The networks."),
         "volumes": Attribute(MapOf(VOLUME, key=NAME, nullable=True), "The named volumes."),

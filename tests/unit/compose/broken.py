@@ -978,6 +978,35 @@ BROKEN = (
         ),
     ),
     Broken(
+        "a build's secret of nobody",
+        "services:\n  web:\n    build: {context: ., secrets: [key]}\n",
+        (
+            'stack.yml:3:35: services.web.build.secrets[0]: there is no secret "key"; '
+            'declare it under "secrets" at the top',
+        ),
+    ),
+    Broken(
+        "a config from two places",
+        "services:\n  web:\n    image: a\nconfigs:\n  conf:\n    file: c\n    content: d\n",
+        (
+            "stack.yml:7:5: configs.conf.content: only one of file, content, "
+            "environment can be given; keep one",
+        ),
+    ),
+    Broken(
+        "an external volume of two names",
+        "services:\n  web:\n    image: a\nvolumes:\n  data: {external: {name: a}, name: b}\n",
+        ("stack.yml:5:21: volumes.data.external.name: differs from name; keep name",),
+    ),
+    Broken(
+        "two merge keys",
+        "x-a: &a {tty: true}\nservices:\n  web:\n    image: a\n    <<: *a\n    <<: *a\n",
+        (
+            "stack.yml:6:5: services.web.<<: the key is given twice, first on line 5; "
+            "merge a list: <<: [*a, *b]",
+        ),
+    ),
+    Broken(
         "many problems at once",
         "services:\n"
         "  web:\n"
