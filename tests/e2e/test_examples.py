@@ -235,6 +235,10 @@ def test_ordered_services_start_by_health_and_again_when_what_they_need_changed(
         second = starts()
         assert second == sorted(second)
         assert min(second) > max(first)
+        run("restart", "settings")
+        third = starts()
+        assert third == sorted(third)
+        assert min(third) > max(second), "those that need it, and those that need them, too"
 
 
 @contextmanager
