@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.cli.session import Session
-from orchestrator.cli.units import age, size
+from orchestrator.cli.units import size
+from orchestrator.model.ages import ago
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -73,7 +74,7 @@ def command(container: Mapping[str, Any], *, whole: bool = False) -> str:
 
 def created(container: Mapping[str, Any], now: float | None = None) -> str:
     return (
-        f"{age((time.time() if now is None else now) - float(container.get('Created') or 0))} ago"
+        f"{ago((time.time() if now is None else now) - float(container.get('Created') or 0))} ago"
     )
 
 

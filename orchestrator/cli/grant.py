@@ -35,10 +35,10 @@ def _labels(grant: Mapping[str, Any]) -> str:
 def _when(key: str, grant: Mapping[str, Any]) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from orchestrator.cli.units import age  # noqa: PLC0415
+    from orchestrator.model.ages import ago  # noqa: PLC0415
 
     then = datetime.fromisoformat(str(grant[key])[:26] + "+00:00")
-    return f"{age((datetime.now(UTC) - then).total_seconds())} ago"
+    return f"{ago((datetime.now(UTC) - then).total_seconds())} ago"
 
 
 def columns(kind: str) -> Columns:

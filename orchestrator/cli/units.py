@@ -4,31 +4,8 @@ from __future__ import annotations
 
 import re
 
-_MINUTE = 60
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-
-
-def age(seconds: float) -> str:
-    """A duration in words, as Docker's go-units `HumanDuration` says it: `3 minutes`."""
-    whole = int(seconds)
-    minutes, hours = whole // _MINUTE, round(seconds / _HOUR)
-    steps = (
-        (whole < 1, "Less than a second"),
-        (whole == 1, "1 second"),
-        (whole < _MINUTE, f"{whole} seconds"),
-        (minutes == 1, "About a minute"),
-        (minutes < 60, f"{minutes} minutes"),
-        (hours == 1, "About an hour"),
-        (hours < 48, f"{hours} hours"),
-        (hours < 24 * 7 * 2, f"{hours // 24} days"),
-        (hours < 24 * 30 * 2, f"{hours // 24 // 7} weeks"),
-        (hours < 24 * 365 * 2, f"{hours // 24 // 30} months"),
-        (True, f"{hours // 24 // 365} years"),
-    )
-    return next(text for applies, text in steps if applies)
 
 
 def size(count: float, digits: int = 3) -> str:

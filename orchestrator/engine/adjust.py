@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 import anyio
 from anyio import to_thread
 
-from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.container_records import ContainerRecords, name_taken
 from orchestrator.engine.limit_checks import check_limits, limit_warnings
 from orchestrator.engine.networks import Networks
 from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.model.container import ContainerSpec, Resources, RestartPolicy
-from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.groups import is_frozen, lift_pids
@@ -115,13 +114,7 @@ class Adjustments:
             if container.name == name:
                 raise _conflict(container, "has this name already", "")
             if (other := self._records.named(name)) is not None:
-                raise Conflict(
-                    f'Conflict. The container name "/{name}" is already in use by container'
-                    f' "{short_id(other.id)}"',
-                    code="name-in-use",
-                    about=name,
-                    hint=f"rename or remove that one first: `pystack rm {name}`",
-                )
+                raise name_taken(name, other)
             old = container.name
             endpoints = tuple(
                 replace(e, names=tuple(name if each == old else each for each in e.names))

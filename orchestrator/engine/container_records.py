@@ -12,7 +12,8 @@ import anyio
 
 from orchestrator.aio.changes import Changes
 from orchestrator.engine.events import Events
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import Conflict, InvalidInput, NotFound
+from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container, State
 from orchestrator.state.database import Database
 
@@ -113,3 +114,24 @@ def tell_of(
         **(more or {}),
     }
     events.tell("container", action, container.id, attributes)
+
+
+def not_running(container: Container) -> Conflict:
+    """The error of what can be asked of a running container only."""
+    return Conflict(
+        f"container {container.name} is not running",
+        code="container-not-running",
+        about=container.name,
+        hint=f"start it with `pystack start {container.name}`",
+    )
+
+
+def name_taken(name: str, owner: Container) -> Conflict:
+    """The error of a name that another container has."""
+    return Conflict(
+        f'Conflict. The container name "/{name}" is already in use by container'
+        f' "{short_id(owner.id)}"',
+        code="name-in-use",
+        about=name,
+        hint=f"remove that one (`pystack rm -f {name}`), rename it, or choose another name",
+    )

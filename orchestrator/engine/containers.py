@@ -21,7 +21,7 @@ from orchestrator.aio.lasting import Tasks, lasting
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.admission import admit
 from orchestrator.engine.connections import Connections
-from orchestrator.engine.container_records import ContainerRecords
+from orchestrator.engine.container_records import ContainerRecords, name_taken, not_running
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.images import Images
 from orchestrator.engine.launch import Launcher
@@ -35,7 +35,7 @@ from orchestrator.engine.waiting import ended, met
 from orchestrator.errors import Conflict, PystackError
 from orchestrator.model.container import ContainerSpec
 from orchestrator.model.exposed import published_ports
-from orchestrator.model.ids import new_id, short_id
+from orchestrator.model.ids import new_id
 from orchestrator.model.observed import Container, Health, ProbeResult
 from orchestrator.model.process import check_command
 from orchestrator.model.signals import parse_signal
@@ -395,12 +395,7 @@ class Containers:
         container = self.get(reference)
         number = parse_signal(name)
         if not container.running:
-            raise Conflict(
-                f"container {container.name} is not running",
-                code="container-not-running",
-                about=container.name,
-                hint=f"start it with `pystack start {container.name}`",
-            )
+            raise not_running(container)
         if number == signal.SIGKILL:
             self._records.change(container.id, stopped_by_user=True)
         await self._signal(container, number)
@@ -571,13 +566,3 @@ class Containers:
         image = self._images.find(container.image_id)
         of_image = image.config.stop_signal if image else ""
         return parse_signal(container.spec.stop_signal or of_image or "TERM")
-
-
-def name_taken(name: str, owner: Container) -> Conflict:
-    """The error of a name that another container has."""
-    return Conflict(
-        f"the name {name} is in use by container {short_id(owner.id)}",
-        code="name-in-use",
-        about=name,
-        hint=f"remove it (`pystack rm -f {name}`) or choose another name",
-    )

@@ -173,7 +173,7 @@ async def _with_ipv6(
     else:
         pools = settings.ipv6_pools or (_machine_pool(),)
         subnet = ipam6.choose_subnet6(pools, [p for p, _ in (*own, *host)])
-    ipam6.check_range6(str(subnet), draft.ipv6_range)
+    ipam.check_range(subnet, draft.ipv6_range)
     gateway = ipam6.choose_gateway6(str(subnet), draft.ipv6_gateway)
     return replace(draft, ipv6_subnet=str(subnet), ipv6_gateway=gateway)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from orchestrator.aio.process import run_process
-from orchestrator.errors import Conflict, Failed, InvalidInput, Unavailable
+from orchestrator.engine.container_records import not_running
+from orchestrator.errors import Failed, InvalidInput, Unavailable
 from orchestrator.model.observed import Container
 from orchestrator.model.usage import Usage
 from orchestrator.runtime.cgroups import processes_below
@@ -50,12 +51,7 @@ async def processes_of(container: Container, arguments: Sequence[str]) -> Proces
     Unavailable: there is no ps.
     """
     if not container.running:
-        raise Conflict(
-            f"container {container.name} is not running",
-            code="container-not-running",
-            about=container.name,
-            hint=f"start it with `pystack start {container.name}`",
-        )
+        raise not_running(container)
     pids = await to_thread.run_sync(_pids, container)
     program = shutil.which("ps")
     if program is None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orchestrator.errors import Failed
 from orchestrator.images import tarheader
-from orchestrator.images.tarheader import Entry
+from orchestrator.images.tarheader import Entry, entry_of
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -65,7 +65,7 @@ def stream_layer(directory: Path, content_bytes: list[int] | None = None) -> Ite
         elif not stat.S_ISSOCK(info.st_mode):
             first = names.setdefault((info.st_dev, info.st_ino), name)
             if first != name:
-                yield tarheader.header(_entry(name, tarheader.HARDLINK, info, link=first))
+                yield tarheader.header(entry_of(name, tarheader.HARDLINK, info, link=first))
             else:
                 yield from _leaf(path, name, info, content_bytes)
     yield tarheader.END
@@ -104,7 +104,7 @@ def _walk(directory: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _directory(path: bytes, name: bytes, info: os.stat_result) -> Iterator[bytes]:
     yield tarheader.header(
-        _entry(name + b"/", tarheader.DIRECTORY, info, xattrs=_xattrs(path, name))
+        entry_of(name + b"/", tarheader.DIRECTORY, info, xattrs=_xattrs(path, name))
     )
     if is_opaque(path):
         yield tarheader.header(Entry(name=name + b"/" + OPAQUE, kind=tarheader.REGULAR))
@@ -116,44 +116,19 @@ def _leaf(
     xattrs = _xattrs(path, name)
     if stat.S_ISREG(info.st_mode):
         yield tarheader.header(
-            _entry(name, tarheader.REGULAR, info, size=info.st_size, xattrs=xattrs)
+            entry_of(name, tarheader.REGULAR, info, size=info.st_size, xattrs=xattrs)
         )
         yield from _data(path, info.st_size)
         if content_bytes is not None:
             content_bytes[0] += info.st_size
     elif stat.S_ISLNK(info.st_mode):
         target = os.readlink(path)  # noqa: PTH115 (names are bytes here, as on disk)
-        yield tarheader.header(_entry(name, tarheader.SYMLINK, info, link=target, xattrs=xattrs))
+        yield tarheader.header(entry_of(name, tarheader.SYMLINK, info, link=target, xattrs=xattrs))
     else:
         kind = {stat.S_IFCHR: tarheader.CHAR, stat.S_IFBLK: tarheader.BLOCK_DEVICE}.get(
             stat.S_IFMT(info.st_mode), tarheader.FIFO
         )
-        yield tarheader.header(_entry(name, kind, info, device=info.st_rdev, xattrs=xattrs))
-
-
-def _entry(
-    name: bytes,
-    kind: bytes,
-    info: os.stat_result,
-    *,
-    link: bytes = b"",
-    size: int = 0,
-    device: int = 0,
-    xattrs: dict[bytes, bytes] | None = None,
-) -> Entry:
-    return Entry(
-        name=name,
-        kind=kind,
-        mode=info.st_mode,
-        uid=info.st_uid,
-        gid=info.st_gid,
-        mtime=int(info.st_mtime),
-        link=link,
-        size=size,
-        major=os.major(device),
-        minor=os.minor(device),
-        xattrs=xattrs or {},
-    )
+        yield tarheader.header(entry_of(name, kind, info, device=info.st_rdev, xattrs=xattrs))
 
 
 def _data(path: bytes, size: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ later, and its output is free to change.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -42,6 +43,32 @@ class Entry:
     major: int = 0
     minor: int = 0
     xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+def entry_of(
+    name: bytes,
+    kind: bytes,
+    info: os.stat_result,
+    *,
+    link: bytes = b"",
+    size: int = 0,
+    device: int = 0,
+    xattrs: dict[bytes, bytes] | None = None,
+) -> Entry:
+    """The entry of a file whose status is `info`; `size` counts only where content follows."""
+    return Entry(
+        name=name,
+        kind=kind,
+        mode=info.st_mode,
+        uid=info.st_uid,
+        gid=info.st_gid,
+        mtime=int(info.st_mtime),
+        link=link,
+        size=size,
+        major=os.major(device),
+        minor=os.minor(device),
+        xattrs=xattrs or {},
+    )
 
 
 def header(entry: Entry) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.images import tarheader
 from orchestrator.images.layertar import OPAQUE, WHITEOUT
-from orchestrator.images.tarheader import Entry
+from orchestrator.images.tarheader import Entry, entry_of
 
 _CHUNK = 1 << 18
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -116,7 +116,7 @@ def _opened(directory: int, base: bytes) -> int:
 def _directory(directory: int, name: bytes, rules: Rules) -> Iterator[bytes]:
     info = os.fstat(directory)
     slashed = name if name.endswith(b"/") else name + b"/"
-    yield tarheader.header(_entry(slashed, tarheader.DIRECTORY, info, xattrs=_xattrs(directory)))
+    yield tarheader.header(entry_of(slashed, tarheader.DIRECTORY, info, xattrs=_xattrs(directory)))
     if rules.layer and _is_opaque(directory):
         yield tarheader.header(Entry(name=slashed + OPAQUE, kind=tarheader.REGULAR))
 
@@ -135,18 +135,18 @@ def _leaf(
     if info.st_nlink > 1:
         first = rules.seen.setdefault((info.st_dev, info.st_ino), name)
         if first != name:
-            yield tarheader.header(_entry(name, tarheader.HARDLINK, info, link=first))
+            yield tarheader.header(entry_of(name, tarheader.HARDLINK, info, link=first))
             return
     if stat.S_ISREG(mode):
         yield from _file(directory, base, name)
     elif stat.S_ISLNK(mode):
         link = os.readlink(base, dir_fd=directory)
-        yield tarheader.header(_entry(name, tarheader.SYMLINK, info, link=link))
+        yield tarheader.header(entry_of(name, tarheader.SYMLINK, info, link=link))
     else:
         kind = {stat.S_IFCHR: tarheader.CHAR, stat.S_IFBLK: tarheader.BLOCK_DEVICE}.get(
             stat.S_IFMT(mode), tarheader.FIFO
         )
-        yield tarheader.header(_entry(name, kind, info, device=info.st_rdev))
+        yield tarheader.header(entry_of(name, kind, info, device=info.st_rdev))
 
 
 def _file(directory: int, base: bytes, name: bytes) -> Iterator[bytes]:
@@ -159,7 +159,7 @@ def _file(directory: int, base: bytes, name: bytes) -> Iterator[bytes]:
         if not stat.S_ISREG(info.st_mode):
             return
         yield tarheader.header(
-            _entry(name, tarheader.REGULAR, info, size=info.st_size, xattrs=_xattrs(fd))
+            entry_of(name, tarheader.REGULAR, info, size=info.st_size, xattrs=_xattrs(fd))
         )
         left = info.st_size
         while left:
@@ -171,31 +171,6 @@ def _file(directory: int, base: bytes, name: bytes) -> Iterator[bytes]:
             yield rest
     finally:
         os.close(fd)
-
-
-def _entry(
-    name: bytes,
-    kind: bytes,
-    info: os.stat_result,
-    *,
-    link: bytes = b"",
-    size: int = 0,
-    device: int = 0,
-    xattrs: dict[bytes, bytes] | None = None,
-) -> Entry:
-    return Entry(
-        name=name,
-        kind=kind,
-        mode=info.st_mode,
-        uid=info.st_uid,
-        gid=info.st_gid,
-        mtime=int(info.st_mtime),
-        link=link,
-        size=size,
-        major=os.major(device),
-        minor=os.minor(device),
-        xattrs=xattrs or {},
-    )
 
 
 def _xattrs(fd: int) -> dict[bytes, bytes]:

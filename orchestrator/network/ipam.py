@@ -132,12 +132,14 @@ def choose_address(
     )
 
 
-def check_range(subnet: Net4, ip_range: str) -> None:
+def check_range(subnet: Net4 | ipaddress.IPv6Network, ip_range: str) -> None:
     """Nothing, when the range lies in the subnet. Raises: InvalidInput."""
     if not ip_range:
         return
     try:
-        good = Net4(ip_range).subnet_of(subnet)
+        wanted = ipaddress.ip_network(ip_range)
+        # A mask without slash is a subnet of one address.
+        good = wanted.version == subnet.version and wanted.subnet_of(subnet)  # type: ignore[arg-type]
     except ValueError:
         good = False
     if not good:

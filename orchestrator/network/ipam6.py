@@ -79,23 +79,6 @@ def choose_gateway6(subnet: str, gateway: str = "") -> str:
     return str(ipaddress.IPv6Address(gateway))
 
 
-def check_range6(subnet: str, ip_range: str) -> None:
-    """Nothing, when the range lies in the subnet. Raises: InvalidInput."""
-    if not ip_range:
-        return
-    try:
-        good = Net6(ip_range).subnet_of(Net6(subnet))
-    except ValueError:
-        good = False
-    if not good:
-        raise InvalidInput(
-            f"the range {ip_range} is not in the subnet {subnet}",
-            code="range-invalid",
-            about=ip_range,
-            hint=f"choose a prefix in {subnet}",
-        )
-
-
 def check_fixed6(subnet: Net6, gateway: str, address: str) -> str:
     """The address in its one true spelling, when a container may have it. Raises: InvalidInput."""
     problem = ""

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from orchestrator.model.ages import ago
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
 from orchestrator.wire.endpoints import endpoints_shown
 from orchestrator.wire.mounts import mount_point
-from orchestrator.wire.times import ago
 
 
 class Sizes(NamedTuple):

@@ -1,7 +1,6 @@
 """Moments and spans as Docker writes them, and moments as its users do.
 
-Source: the Docker Engine API reference, version 1.45 (field names and meanings); go-units'
-HumanDuration.
+Source: the Docker Engine API reference, version 1.45 (field names and meanings).
 """
 
 from __future__ import annotations
@@ -41,23 +40,3 @@ def moment_of(text: str, now: float) -> float:
         return datetime.fromisoformat(text).astimezone().timestamp()
     except (InvalidInput, ValueError) as error:
         raise ValueError(f"{text!r} is not a time") from error
-
-
-def ago(seconds: float) -> str:
-    """A span of time in words, as Docker's clients write it."""
-    whole = max(0, int(seconds))
-    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
-    steps = (
-        (whole < 1, "Less than a second"),
-        (whole == 1, "1 second"),
-        (whole < 60, f"{whole} seconds"),
-        (minutes == 1, "About a minute"),
-        (minutes < 60, f"{minutes} minutes"),
-        (hours == 1, "About an hour"),
-        (hours < 48, f"{hours} hours"),
-        (hours < 24 * 7 * 2, f"{hours // 24} days"),
-        (hours < 24 * 30 * 2, f"{hours // 24 // 7} weeks"),
-        (hours < 24 * 365 * 2, f"{hours // 24 // 30} months"),
-    )
-    years = f"{hours // 24 // 365} years"
-    return next((text for applies, text in steps if applies), years)

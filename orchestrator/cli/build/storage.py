@@ -13,8 +13,9 @@ from orchestrator.cli.confirm import confirmed
 from orchestrator.cli.filters import encoded, filters
 from orchestrator.cli.session import Session
 from orchestrator.cli.table import table
-from orchestrator.cli.units import age, size
+from orchestrator.cli.units import size
 from orchestrator.client.engine import value_of
+from orchestrator.model.ages import ago
 
 _HEADINGS = ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED")
 _LOOSE = "This will remove all dangling build cache."
@@ -57,15 +58,15 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
 
     used = str(entry.get("LastUsedAt") or "")
     try:
-        ago = f"{age(time.time() - datetime.fromisoformat(used).timestamp())} ago"
+        last = f"{ago(time.time() - datetime.fromisoformat(used).timestamp())} ago"
     except ValueError:
-        ago = ""
+        last = ""
     shared = "*" if entry.get("Shared") else ""
     return (
         str(entry.get("ID")),
         "true" if _reclaimable(entry) else "false",
         size(entry.get("Size") or 0) + shared,
-        ago,
+        last,
     )
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from orchestrator.cli.columns import Column, Columns
-from orchestrator.cli.units import age, size
+from orchestrator.cli.units import size
+from orchestrator.model.ages import ago
 
 Image = Mapping[str, Any]
 NONE = "<none>"
@@ -75,7 +76,7 @@ def identifier(image: Image, *, whole: bool = False) -> str:
 def since(created: object) -> str:
     """How long ago a Unix time was, in words."""
     seconds = float(str(created or 0))
-    return f"{age(time.time() - seconds)} ago" if seconds > 0 else "N/A"
+    return f"{ago(time.time() - seconds)} ago" if seconds > 0 else "N/A"
 
 
 def created_at(created: object) -> str:

@@ -16,8 +16,8 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.stack import file
 from orchestrator.cli.stack.wish import wish
 from orchestrator.cli.table import table
-from orchestrator.cli.units import age
 from orchestrator.client.engine import quote
+from orchestrator.model.ages import ago
 
 
 def _history_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def _history(session: Session, args: argparse.Namespace) -> int:
     rows = [
         (
             str(revision["number"]),
-            f"{age(time.time() - float(revision['at']))} ago",
+            f"{ago(time.time() - float(revision['at']))} ago",
             revision["cause"],
             ", ".join(revision["changes"]) or "-",
         )

@@ -20,28 +20,8 @@ from orchestrator.cli.stack.follow import LogPrinter
 from orchestrator.cli.system import event_line
 from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.units import age, bytes_of, seconds_of, size
+from orchestrator.cli.units import bytes_of, seconds_of, size
 from orchestrator.errors import Failed, InvalidInput, NotFound
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "Less than a second"),
-        (1, "1 second"),
-        (59, "59 seconds"),
-        (60, "About a minute"),
-        (150, "2 minutes"),
-        (3600, "About an hour"),
-        (7200, "2 hours"),
-        (3 * 86400, "3 days"),
-        (20 * 86400, "2 weeks"),
-        (100 * 86400, "3 months"),
-        (900 * 86400, "2 years"),
-    ],
-)
-def test_an_age_is_said_as_docker_says_it(seconds: float, text: str) -> None:
-    assert age(seconds) == text
 
 
 @pytest.mark.parametrize(
