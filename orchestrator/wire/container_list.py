@@ -14,6 +14,7 @@ from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Volume
 from orchestrator.model.process import process_args
 from orchestrator.wire.endpoints import endpoints_shown
+from orchestrator.wire.hostconfig import network_mode
 from orchestrator.wire.mounts import mount_point
 
 
@@ -48,7 +49,7 @@ def container_summary(
         "Labels": labels_of(container, image),
         "State": container.state.status,
         "Status": status_text(container, time.time()),
-        "HostConfig": {"NetworkMode": container.spec.network_mode or "default"},
+        "HostConfig": {"NetworkMode": network_mode(container.spec)},
         "NetworkSettings": {"Networks": endpoints_shown(container, network_ids or {})},
         "Mounts": [mount_point(mount, volumes or {}) for mount in container.mounts],
     }

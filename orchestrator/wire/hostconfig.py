@@ -28,7 +28,7 @@ def host_config(container: Container) -> dict[str, Any]:
         "Binds": binds_shown(spec.mounts) or None,
         "ContainerIDFile": "",
         "LogConfig": {"Type": spec.log_driver or "json-file", "Config": dict(spec.log_options)},
-        "NetworkMode": _network_mode(spec),
+        "NetworkMode": network_mode(spec),
         "PortBindings": port_map(spec.ports),
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.max_retries},
         "AutoRemove": container.auto_remove,
@@ -73,7 +73,8 @@ def host_config(container: Container) -> dict[str, Any]:
     }
 
 
-def _network_mode(spec: ContainerSpec) -> str:
+def network_mode(spec: ContainerSpec) -> str:
+    """HostConfig's NetworkMode: the first network, or what there is instead of networks."""
     if spec.network_mode:
         return spec.network_mode
     return spec.attachments[0].network if spec.attachments else "bridge"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -269,3 +270,61 @@ def test_testcontainers(tmp_path: Path) -> None:
         assert container.exec("cat /mnt/mounted") == (0, b"shared\n")
         assert container.exec(["sh", "-c", "echo $A"]).output == b"b\n"
         assert container.get_logs()[0].startswith(b"ready\n")
+
+
+SERVERS = """FROM debian:bookworm-slim
+RUN apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server postgresql \\
+    && rm -rf /var/lib/apt/lists/*
+"""
+POSTGRES = """
+bin=$(echo /usr/lib/postgresql/*/bin)
+install -d -o postgres /db /run/postgresql
+setpriv --reuid postgres --regid postgres --clear-groups $bin/initdb -A trust /db >/dev/null
+echo 'host all all all trust' >> /db/pg_hba.conf
+exec setpriv --reuid postgres --regid postgres --clear-groups $bin/postgres -D /db -h '*'
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:unclosed:ResourceWarning")
+@pytest.mark.usefixtures("reachable", "debian_hub")
+def test_testcontainers_with_a_redis_and_a_postgresql(tmp_path: Path) -> None:
+    from testcontainers.core.config import testcontainers_config
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.image import DockerImage
+    from testcontainers.core.network import Network
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    testcontainers_config.ryuk_disabled = True
+    (tmp_path / "Dockerfile").write_text(SERVERS)
+    with DockerImage(path=str(tmp_path), tag="servers:1") as image, Network() as network:
+        redis = (
+            DockerContainer(str(image))
+            .with_command(["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"])
+            .with_exposed_ports(6379)
+            .with_network(network)
+            .with_network_aliases("cache")
+            .waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
+        )
+        postgres = (
+            DockerContainer(str(image))
+            .with_command(["sh", "-c", POSTGRES])
+            .with_exposed_ports(5432)
+            .with_network(network)
+            .waiting_for(LogMessageWaitStrategy("ready to accept connections"))
+        )
+        with redis as cache, postgres as database:
+            where = (cache.get_container_host_ip(), int(cache.get_exposed_port(6379)))
+            with socket.create_connection(where, timeout=10) as connection:
+                connection.sendall(b"SET a b\r\nGET a\r\n")
+                said = b""
+                while not said.endswith(b"$1\r\nb\r\n"):
+                    said += connection.recv(100)
+            asked = database.exec(
+                ["psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", "SELECT 6*7"]
+            )
+            assert (asked.exit_code, asked.output) == (0, b"42\n")
+            # By its alias on the network that both are on.
+            peer = database.exec(
+                ["bash", "-c", "exec 3<>/dev/tcp/cache/6379; echo PING >&3; head -1 <&3"]
+            )
+            assert peer.output == b"+PONG\r\n"

@@ -123,5 +123,6 @@ def test_what_docker_tells_is_told(engine: EngineUnderTest, root: Path) -> None:
         assert {k: v for k, v in state.items() if not k.endswith("At")} == {
             k: v for k, v in theirs[where]["State"].items() if k in state and not k.endswith("At")
         }
+    assert ours["list"][0]["HostConfig"] == theirs["list"][0]["HostConfig"]
     assert ours["stopped"]["State"]["Health"]["Status"] == "unhealthy"
     assert ours["wait"]["StatusCode"] == theirs["wait"]["StatusCode"] == 3
