@@ -43,6 +43,7 @@ class Assembly:
     environ: Mapping[str, str]
     including: tuple[str, ...] = ()
     phases: Phases = ALL
+    root: Path | None = None
 
     def tree(self, files: Sequence[str], read: Mapping[str, list[Node]] | None = None) -> Node:
         """The canonical tree of the files together; `read` has documents that are at hand."""
@@ -54,14 +55,14 @@ class Assembly:
         return whole
 
     def _canonical(self, document: Node, file: str, earlier: Node) -> Node:
-        home, as_written = self.environ.get("HOME", "/"), not self.phases.resolve_paths
-        reading = Reading(self.findings, self.base, home, as_written)
+        root = None if self.phases.resolve_paths else self.root or self.base
+        reading = Reading(self.findings, self.base, self.environ.get("HOME", "/"), root)
         if not isinstance(document.value, dict):
             reading.expected(document, "", "a mapping with services")
             return document.holding({})
         raw = self._with_values(document)
         tree = STACK.read(raw, "", reading)
-        extender = Extender(self.findings, self.environ, file, tree, earlier, self.phases)
+        extender = Extender(self.findings, self.environ, file, tree, earlier, reading, self.phases)
         tree = extender.extended()
         for number, include in enumerate((tree.get("include") or tree.holding([])).items):
             tree = self._included(tree, include, f"include[{number}]", file)
@@ -95,6 +96,7 @@ class Assembly:
             self._variables(include, base),
             (*self.including, file),
             self.phases,
+            self.root or self.base,
         )
         return self._imported(tree, below.tree(paths), include, at)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.compose.complete import require
@@ -30,6 +30,7 @@ class Extender:
     file: str
     tree: Node
     earlier: Node
+    reading: Reading
     phases: Phases = ALL
     _others: dict[str, dict[str, Node]] = field(default_factory=dict)
 
@@ -88,8 +89,7 @@ class Extender:
             return raw
         # Only the service that is asked for is read: the rest of the file is nobody's business.
         path = f"services.{name}"
-        home, as_written = self.environ.get("HOME", "/"), not self.phases.resolve_paths
-        reading = Reading(self.findings, Path(file).parent, home, as_written)
+        reading = replace(self.reading, base=Path(file).parent)
         if self.phases.interpolate:
             raw = interpolate(raw, path, self.environ, self.findings)
         else:

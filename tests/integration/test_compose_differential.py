@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from orchestrator.compose.canonical import canonical
 from orchestrator.compose.load import loaded
-from orchestrator.compose.output import as_json
+from orchestrator.compose.output import as_json, as_yaml
+from orchestrator.compose.phases import Phases
 from tests.support.compose import UnreachableError, compose_program
 from tests.support.corpus import CASES, CORPUS, HOME, environ_of, options_of, project_of
 from tests.unit.compose.broken import BROKEN, Broken
@@ -113,6 +115,33 @@ def test_compose_refuses_what_pystack_refuses(case: Broken, compose: Path, tmp_p
         command, check=False, cwd=tmp_path, env=environ, capture_output=True, timeout=30
     )
     assert (done.returncode == 0) == (case.name in LET_THROUGH), done.stderr
+
+
+@pytest.mark.parametrize("case", ["build", "configs-and-secrets", "dependencies", "extends"])
+@pytest.mark.parametrize(
+    ("flag", "phases", "normalize"),
+    [
+        ("--no-path-resolution", Phases(resolve_paths=False), True),
+        ("--no-normalize", Phases(), False),
+        ("--no-consistency", Phases(check=False), True),
+    ],
+)
+def test_what_is_left_out_is_left_out_by_compose_too(
+    case: str,
+    flag: str,
+    phases: Phases,
+    normalize: bool,
+    compose: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(CORPUS / case)
+    options = options_of(case)
+    environ = {"PATH": os.environ["PATH"], **environ_of(options)}
+    done = subprocess.run(
+        [compose, "config", flag], check=True, env=environ, capture_output=True, timeout=30
+    )
+    ours = as_yaml(canonical(project_of(options, phases), normalize=normalize))
+    assert yaml.safe_load(ours) == yaml.safe_load(done.stdout)
 
 
 def said_by_compose(compose: Path, options: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.compose.find import find_override, find_stack_file
 from orchestrator.compose.load import Project, load_project
+from orchestrator.compose.phases import ALL, Phases
 
 CORPUS = Path(__file__).parents[1] / "data" / "compose-corpus"
 CASES = sorted(path.name for path in CORPUS.iterdir())
@@ -27,7 +28,7 @@ def environ_of(options: Mapping[str, Any]) -> dict[str, str]:
     return {"HOME": HOME, **options.get("env", {})}
 
 
-def project_of(options: Mapping[str, Any]) -> Project:
+def project_of(options: Mapping[str, Any], phases: Phases = ALL) -> Project:
     """The case in the working directory, loaded by pystack."""
     return load_project(
         options.get("files") or _found(),
@@ -37,6 +38,7 @@ def project_of(options: Mapping[str, Any]) -> Project:
         profiles=options.get("profiles", ()),
         services=options.get("services", ()),
         environ=environ_of(options),
+        phases=phases,
     )
 
 

@@ -6,6 +6,7 @@ forms). The attribute tables are made of these; merging and the JSON Schema go b
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,23 +27,29 @@ NAME = re.compile(r"[a-zA-Z0-9._-]+")
 class Reading:
     """What reading a file needs to know: where its relative paths start, and whose home `~` is.
 
-    With `as_written` the paths that a stack holds stay as they are; those of files that are read
-    to load it are made absolute all the same.
+    With `relative_to`, the project's directory, the paths that a stack holds stay relative: as
+    they are written, or to that directory in a file that lies elsewhere. Those of files that are
+    read to load it are made absolute all the same.
     """
 
     findings: Findings
     base: Path
     home: str = "/"
-    as_written: bool = False
+    relative_to: Path | None = None
 
     def absolute(self, path: str, *, to_read: bool = False) -> str:
         """The path made absolute and tidy, without looking at the disk."""
-        if self.as_written and not to_read:
-            return path
+        if self.relative_to and not to_read:
+            return self._relative(path, self.relative_to)
         if path == "~" or path.startswith("~/"):
             path = self.home + path[1:]
         # Not Path.resolve: a symbolic link in a mount's source is the user's choice.
         return _tidy(str(self.base / path))
+
+    def _relative(self, path: str, directory: Path) -> str:
+        if self.base == directory or path.startswith(("/", "~")):
+            return path
+        return os.path.relpath(_tidy(str(self.base / path)), directory)
 
     def expected(self, node: Node, at: str, what: str, hint: str = "") -> Node:
         """Refuse a node for what it is."""
