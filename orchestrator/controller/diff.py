@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.controller.desired import Specs
 from orchestrator.controller.draft import Draft, Target
+from orchestrator.controller.network_changes import network_changes
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.ordering import needed, ordered
 from orchestrator.controller.plan import (
@@ -125,7 +126,7 @@ def _networks(draft: Draft, services: list[Service]) -> None:
         if network.name not in used or network.external:
             continue
         real = draft.observed.networks.get(network.name)
-        changed = [] if real is None else _network_changes(real, network)
+        changed = [] if real is None else network_changes(real, network)
         needs: tuple[str, ...] = ()
         if real is not None:
             if not changed:
@@ -156,18 +157,6 @@ def _attached(observed: Observed, network: Network) -> list[Container]:
         for _, c in sorted(observed.containers.items())
         if any(e.network_id == network.id for e in c.endpoints)
     ]
-
-
-def _network_changes(real: Network, wanted: StackNetwork) -> list[str]:
-    """What of the network differs from what the file says; what it does not say is no matter."""
-    found = []
-    for attribute in ("driver", "internal", "subnet", "gateway", "ip_range", "ipv6_subnet"):
-        was, now = getattr(real, attribute), getattr(wanted, attribute)
-        if was != now and (now or isinstance(now, bool)):
-            found.append(f"{attribute} {was or '(none)'} -> {now or '(none)'}")
-    if dict(real.options) != dict(wanted.options):
-        found.append("options")
-    return found
 
 
 def _volumes(draft: Draft, services: list[Service]) -> None:

@@ -353,6 +353,58 @@ def test_an_image_that_was_built_anew_replaces_what_runs_from_it_and_nothing_els
     assert ids(shared) == after, "the build came to the same image"
 
 
+NETWORKED = """
+services:
+  web:
+    image: busybox
+    init: true
+    command: [sleep, "1000"]
+    networks: [back]
+    volumes: [kept:/kept]
+  other:
+    image: busybox
+    init: true
+    command: [sleep, "1000"]
+networks:
+  back: {driver_opts: {com.docker.network.driver.mtu: "1400"}, labels: {of: a}}
+volumes:
+  kept: {labels: {of: a}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("back: {driver", "back: {internal: true, driver", "internal"),
+        ("1400", "1300", "options"),
+        ("labels: {of: a}}\nvolumes", "labels: {of: b}}\nvolumes", "labels"),
+        (
+            "labels: {of",
+            "ipam: {config: [{subnet: 10.231.8.0/24, aux_addresses: {host: 10.231.8.9}},"
+            " {subnet: 10.231.9.0/24}, {subnet: 'fd00:231::/64', gateway: 'fd00:231::5'}]},"
+            " enable_ipv6: true, attachable: true, labels: {of",
+            "subnet",
+        ),
+    ],
+)
+def test_a_changed_network_is_made_anew_with_those_on_it_and_no_others(
+    shared: EngineUnderTest, say: Say, project: Path, old: str, new: str, reason: str
+) -> None:
+    file = project / "stack.yml"
+    file.write_text(NETWORKED)
+    say("up", "-d")
+    first = ids(shared)
+    file.write_text(NETWORKED.replace(old, new, 1))
+    plan = planned(shared, project)
+    assert any("network demo_back" in line and reason in line for line in plan), plan
+    said = say("up", "-d").stderr
+    assert reason in said
+    after = ids(shared)
+    assert after["demo-other-1"] == first["demo-other-1"]
+    assert after["demo-web-1"] != first["demo-web-1"]
+    assert UNCHANGED in say("up", "-d").stderr
+
+
 def test_orphans_are_named_left_alone_and_removed_when_that_is_wanted(
     shared: EngineUnderTest, say: Say, project: Path
 ) -> None:
