@@ -492,6 +492,8 @@ class Containers:
 
     async def _end(self, container: Container) -> float | None:
         bundle = self._launcher.bundle(container)
+        # First of all nobody is to be sent there any more: others may share its ports.
+        await self._networks.withdraw(container)
         code = await read_exit_code(bundle.exit_dir, container.id, 5.0)
         oom = await to_thread.run_sync(was_oom_killed, bundle)
         await self._launcher.land(container)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ if VERSION == "crashes":
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = VERSION.encode()
+        body = (os.uname().nodename if self.path == "/who" else VERSION).encode()
         ill = VERSION == "ill" and self.path == "/health"
         self.send_response(500 if ill else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -204,3 +206,45 @@ def test_an_update_that_fails_ends_on_the_old_version_by_itself(
     assert set(load.answers) == {"one"}
     assert running_versions(engine) == ["one", "one"]
     assert "rolled back" in engine.cli("why", "web", cwd=web).stdout
+
+
+def who() -> str:
+    """The container that answers a new connection, "" where it dies of it."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    try:
+        connection.request("GET", "/who", headers={"Connection": "close"})
+        return connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+
+
+def test_replicas_come_and_go_under_load_and_one_that_dies_costs_its_own_connections(
+    engine: EngineUnderTest, web: Path
+) -> None:
+    wanted(web, "one")
+    engine.cli("up", "-d", "--wait", cwd=web, timeout_s=300)
+    with under_load() as load:
+        wait_until(lambda: load.answers.get("one", 0) > 50, "the load runs")
+        engine.cli("scale", "web=4", cwd=web, timeout_s=120)
+        wait_until(
+            lambda: all("(healthy)" in c["Status"] for c in engine.containers()),
+            "all four are healthy",
+            within_s=60,
+        )
+        wait_until(lambda: len({who() for _ in range(20)}) == 4, "new connections go to all four")
+        engine.cli("scale", "web=2", cwd=web, timeout_s=120)
+        assert load.lost == [], "coming and going costs nothing"
+        left = {c["Id"][:12]: c for c in engine.containers()}
+        assert {who() for _ in range(20)} == set(left)
+        victim = next(iter(left.values()))
+        os.kill(engine.inspect(victim["Id"])["State"]["Pid"], signal.SIGKILL)
+        other = set(left) - {victim["Id"][:12]}
+        wait_until(lambda: {who() for _ in range(20)} == other, "the other one serves alone")
+        lost = len(load.lost)
+        served = sum(load.answers.values())
+        wait_until(lambda: sum(load.answers.values()) > served + 200, "the load goes on")
+        assert len(load.lost) == lost, "what is lost is lost at once, and no more"
+    # One request under way a client, and what came in the moment before its death was known.
+    assert lost < 20
