@@ -275,8 +275,9 @@ class Controller:
 
     def removed(self, name: str) -> None:
         """Nothing; the stack and its history are gone."""
-        self._database.stacks.delete(name)
+        # Its record last: by that a new engine knows that there is something left to do.
         self.history.forget(name)
+        self._database.stacks.delete(name)
         del self._loops[name]
         self._tell(name, "removed")
 

@@ -13,7 +13,9 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +41,8 @@ class Grants:
         self._records = database.grants
         self._containers = database.containers
         self._stacks = database.stacks
+        self._revisions = database.revisions
+        self._held: Counter[str] = Counter()
         self._data = settings.data_dir / "contents"
         run = settings.run_dir
         run.mkdir(parents=True, exist_ok=True)
@@ -138,10 +142,23 @@ class Grants:
             hint="`pystack up` gives it again",
         )
 
+    @contextmanager
+    def held(self, stack: Stack) -> Generator[None]:
+        """Nothing; while the block lasts, the stack's contents stay though no record of a stack or
+        container refers to them yet."""
+        versions = [f.version for f in stack.granted]
+        self._held.update(versions)
+        try:
+            yield
+        finally:
+            self._held.subtract(versions)
+            self._held = +self._held
+
     def collect(self) -> None:
-        """Nothing; contents that no container and no stack refers to are gone."""
-        used = {f.version for c in self._containers for f in c.spec.files}
+        """Nothing; contents that no container, stack or revision of one refers to are gone."""
+        used = {f.version for c in self._containers for f in c.spec.files} | set(self._held)
         used |= {f.version for s in self._stacks for f in s.desired.stack.granted}
+        used |= {f.version for r in self._revisions for f in r.stack.granted}
         used |= {
             secret.version
             for s in self._stacks

@@ -62,6 +62,12 @@ class WishHandlers:
         stack = self._parts.grants.versioned(
             converted(body.get("stack"), Stack), _contents(body), keep=not dry_run
         )
+        with self._parts.grants.held(stack):
+            return await self._brought_up(request, body, stack, dry_run=dry_run)
+
+    async def _brought_up(
+        self, request: web.Request, body: dict[str, Any], stack: Stack, *, dry_run: bool
+    ) -> web.StreamResponse:
         options = _options(body)
         plan = self._controller.plan_up(stack, options)
         await self._check_ports(stack.name, plan)
@@ -129,7 +135,8 @@ class WishHandlers:
             made = await self._controller.one_off(stack, service, options, report)
             return {"id": made.id}
 
-        return await worked(request, work)
+        with self._parts.grants.held(stack):
+            return await worked(request, work)
 
     async def _wished(
         self, request: web.Request, wish: Callable[[str, dict[str, Any]], Ticket]
