@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
-from orchestrator.compose.schema.grants import SECRET_GRANTS
+from orchestrator.compose.schema.grants import BUILD_SECRETS
 from orchestrator.compose.schema.hosts import Hosts
 from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, Reading, Scalar
 from orchestrator.compose.schema.limits import ULIMITS
@@ -65,7 +65,7 @@ BUILD = Struct(
         "privileged": Attribute(FLAG, "Run steps with every privilege.", CONFINED),
         "provenance": Attribute(Scalar(), "Attest how the image was built.", ATTESTATIONS),
         "sbom": Attribute(Scalar(), "List what is in the image.", ATTESTATIONS),
-        "secrets": Attribute(SECRET_GRANTS, "Secrets for RUN --mount=type=secret."),
+        "secrets": Attribute(BUILD_SECRETS, "Secrets for RUN --mount=type=secret."),
         "ssh": Attribute(PAIRS, "SSH agents and keys for RUN --mount=type=ssh."),
         "ulimits": Attribute(ULIMITS, "Limits in RUN steps."),
     },

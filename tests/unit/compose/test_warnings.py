@@ -54,6 +54,10 @@ WINDOWS = "only Windows containers heed this: it has no effect"
          "services.web.build.privileged: builds run confined: it has no effect"),
         (WEB + "    build: {context: ., sbom: true}\n", "stack.yml:4:25: services.web.build.sbom: "
          "pystack attests nothing about the images it builds: it has no effect"),
+        (WEB + "    build: {context: ., secrets: [{source: s, uid: '5'}]}\n"
+         "secrets: {s: {file: s}}\n",
+         "stack.yml:4:47: services.web.build.secrets[0].uid: in a build, the RUN --mount that "
+         "takes the secret says it: it has no effect"),
         (WEB + "networks: {default: {enable_ipv4: false}}\n", "stack.yml:4:22: networks.default."
          "enable_ipv4: networks always have IPv4 addresses here: false has no effect"),
         (WEB + "networks: {default: {ipam: {driver: dhcp}}}\n", "stack.yml:4:29: networks.default."
