@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 
 import structlog
 
@@ -29,6 +30,13 @@ def told(error: Exception, about: str) -> PystackError:
             code="system-refused",
             about=about,
             hint=_HINTS[error.errno],
+        )
+    if isinstance(error, sqlite3.OperationalError):
+        return Failed(
+            f"the state cannot be written: {error}",
+            code="system-refused",
+            about=about,
+            hint=_HINTS[errno.ENOSPC],
         )
     structlog.get_logger().error("an error of our own", about=about, exc_info=error)
     return Failed(
