@@ -206,7 +206,7 @@ class Grants:
             f"no such {kind}: {name}",
             code=f"no-such-{kind}",
             about=name,
-            hint=f"`pystack secret create {name} FILE` makes it" if secret else "",
+            hint=f"`pystack {kind} create {name} FILE` makes it",
         )
 
     def relabel(self, kept: Kept, index: int, labels: Mapping[str, str]) -> Kept:
@@ -229,7 +229,7 @@ class Grants:
         if users:
             raise Conflict(
                 f"{name} is in use by {', '.join(users)}",
-                code="in-use",
+                code="secret-in-use" if secret else "config-in-use",
                 about=name,
                 hint="remove these containers first",
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from orchestrator.aio.changes import Changes
 from orchestrator.engine.events import Events
 from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.model.container import Mount
@@ -30,7 +31,9 @@ class Volumes:
         self._database = database
         self._root = settings.data_dir / "volumes"
         self._events = events
-        self._filling = anyio.Lock()
+        self._filling: dict[str, anyio.Lock] = {}
+        self._going: set[str] = set()
+        self._gone = Changes()
 
     def all(self) -> list[Volume]:
         """Every volume, by name."""
@@ -57,6 +60,8 @@ class Volumes:
 
         Raises: InvalidInput: the driver is not `local`, or has no such option.
         """
+        # One that is being removed is not there any more, though its files may still be.
+        await self._gone.until(lambda: name not in self._going or None)
         if name and (found := self._database.volumes.named(name)) is not None:
             return found
         if driver not in ("local", ""):
@@ -177,8 +182,13 @@ class Volumes:
         if mount.nocopy or mount.subpath:
             return
         data = Path(self.get(mount.source).mountpoint)
-        async with self._filling:
-            await to_thread.run_sync(local.fill_from_image, data, rootfs, mount.target)
+        lock = self._filling.setdefault(mount.source, anyio.Lock())
+        try:
+            async with lock:
+                await to_thread.run_sync(local.fill_from_image, data, rootfs, mount.target)
+        finally:
+            if not lock.locked() and self._filling.get(mount.source) is lock:
+                del self._filling[mount.source]
 
     def users(self, name: str) -> list[Container]:
         """The containers, running or not, that mount the volume."""
@@ -205,9 +215,21 @@ class Volumes:
                 about=name,
                 hint=f"remove the container first: `pystack rm -f {users[0].name}`",
             )
-        await to_thread.run_sync(local.remove, Path(volume.mountpoint))
-        self._database.volumes.delete(name)
-        self._events.tell("volume", "destroy", name, {"driver": volume.driver})
+        await self._delete(volume)
+
+    async def _delete(self, volume: Volume) -> None:
+        if volume.name in self._going:
+            await self._gone.until(lambda: volume.name not in self._going or None)
+            return
+        self._going.add(volume.name)
+        try:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(local.remove, Path(volume.mountpoint))
+            self._database.volumes.delete(volume.name)
+        finally:
+            self._going.discard(volume.name)
+            self._gone.ring()
+        self._events.tell("volume", "destroy", volume.name, {"driver": volume.driver})
 
     @staticmethod
     def _absent(name: str) -> NotFound:
@@ -225,6 +247,4 @@ class Volumes:
             if mount.kind == "volume" and volume is not None and volume.anonymous:
                 others = [c for c in self.users(volume.name) if c.id != container.id]
                 if not others:
-                    await to_thread.run_sync(local.remove, Path(volume.mountpoint))
-                    self._database.volumes.delete(volume.name)
-                    self._events.tell("volume", "destroy", volume.name, {"driver": "local"})
+                    await self._delete(volume)

@@ -16,7 +16,7 @@ from orchestrator.api.docker.requests import flag, window_size
 from orchestrator.api.outbox import Outbox
 from orchestrator.api.parts import Parts
 from orchestrator.api.streams import Hijacked, Taken, hijack
-from orchestrator.engine.container_records import tell_of
+from orchestrator.engine.container_records import not_running, tell_of
 from orchestrator.errors import Conflict
 from orchestrator.model.detach import DEFAULT, DetachKeys, key_bytes
 from orchestrator.model.observed import Container
@@ -50,12 +50,7 @@ class AttachHandlers:
         container = self._get(request)
         rows, columns = window_size(request)
         if not container.running:
-            raise Conflict(
-                f"container {container.name} is not running",
-                code="container-not-running",
-                about=container.name,
-                hint=f"start it with `pystack start {container.name}`",
-            )
+            raise not_running(container)
         resize(self._parts.launcher.bundle(container).path, rows=rows, columns=columns)
         size = {"height": str(rows), "width": str(columns)}
         tell_of(self._parts.events, "resize", container, size)
