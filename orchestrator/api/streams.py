@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import select
+import sys
+import termios
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -22,6 +26,8 @@ _encode = msgspec.json.encode
 # What is held of a client's bytes until they are taken, and of ours until the client takes them.
 _MOST_RECEIVED = 256 << 10
 _MOST_UNSENT = 256 << 10
+_LONGEST_TO_HEAD_S = 0.5
+_LOOK_AGAIN_S = 0.001
 
 
 class JsonLines:
@@ -136,6 +142,25 @@ class Hijacked(asyncio.Protocol):
         """Whether the client takes what it is sent."""
         return self._room.is_set()
 
+    async def head_taken(self) -> None:
+        """Nothing, once the client has read the head of the answer, or had time for it.
+
+        Docker's client for Python drops what it reads together with the head: output that comes
+        at once must not be there yet when a busy machine's client gets to read.
+        Source: unix(7), SIOCOUTQ; tcp(7) has another meaning for it, which does no harm.
+        """
+        sock = self._transport.get_extra_info("socket")
+        waited = 0.0
+        # The kernel tells nobody when it happens.
+        while (
+            sock is not None
+            and not self.gone
+            and waited < _LONGEST_TO_HEAD_S
+            and _unread_bytes(sock.fileno())
+        ):
+            await anyio.sleep(_LOOK_AGAIN_S)
+            waited += _LOOK_AGAIN_S
+
     async def drain(self) -> None:
         """Nothing, once a slow client has taken most of what was written, or is gone."""
         await self._room.wait()
@@ -165,6 +190,16 @@ class Hijacked(asyncio.Protocol):
             asyncio.get_running_loop().remove_reader(self._hangup.fileno())
             self._hangup.close()
             self._hangup = None
+
+
+def _unread_bytes(descriptor: int) -> int:
+    """What the other end of a socket has not taken yet, 0 where that cannot be told."""
+    count = bytearray(4)
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+    except (OSError, ValueError):
+        return 0
+    return int.from_bytes(count, sys.byteorder)
 
 
 class Taken(web.Response):

@@ -201,9 +201,13 @@ class StreamClient:
         self._stream = stream
         self._outbox = outbox
         self._framed = framed
+        self._begun = False
 
     async def send(self, stream: int, data: bytes) -> None:
         """Nothing, once the piece of output is on its way."""
+        if not self._begun:
+            await self._stream.head_taken()
+            self._begun = True
         await self._outbox.put(frame(stream, data) if self._framed else data)
 
     async def pump(self) -> None:

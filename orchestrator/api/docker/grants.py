@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from orchestrator.api.docker.requests import json_body
+from orchestrator.api.docker.requests import json_body, texts
 from orchestrator.api.parts import Parts
 from orchestrator.errors import InvalidInput
 from orchestrator.state.grants import Kept
@@ -75,7 +75,7 @@ class GrantHandlers:
                 about=name,
                 hint="mount a file or a volume instead",
             )
-        kept = self._grants.create(name, content, secret=self._secret, labels=_labels(body))
+        kept = self._grants.create(name, content, secret=self._secret, labels=texts(body, "Labels"))
         self._events.tell(self._noun, "create", kept.id, {"name": name})
         return web.json_response({"ID": kept.id}, status=201)
 
@@ -108,7 +108,7 @@ class GrantHandlers:
                 about=kept.name,
                 hint=f"remove the {self._noun} and create it anew, or create another one",
             )
-        self._grants.relabel(kept, int(version), _labels(body))
+        self._grants.relabel(kept, int(version), texts(body, "Labels"))
         self._events.tell(self._noun, "update", kept.id, {"name": kept.name})
         return web.Response(status=200)
 
@@ -146,15 +146,6 @@ def _name(body: Mapping[str, Any]) -> str:
             hint="choose another name",
         )
     return name
-
-
-def _labels(body: Mapping[str, Any]) -> dict[str, str]:
-    labels = body.get("Labels") or {}
-    if not isinstance(labels, dict):
-        raise InvalidInput(
-            "Labels is not an object", code="bad-request", about="Labels", hint="send names, values"
-        )
-    return {str(name): str(value) for name, value in labels.items()}
 
 
 def _content(body: Mapping[str, Any], name: str) -> bytes:

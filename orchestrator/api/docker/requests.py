@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -82,6 +83,32 @@ def terminal_size(given: Any) -> tuple[int, int]:
             hint="give both, as in ?h=24&w=80",
         ) from None
     return rows, columns
+
+
+def texts(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The object of texts that a body has under this name, empty where it has none.
+
+    Raises: InvalidInput: it is something else; a record of it could not be read again.
+    """
+    found = body.get(name) or {}
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise InvalidInput(
+            f"{name} is not an object of texts",
+            code="bad-request",
+            about=name,
+            hint='send names and texts: {"a": "b"}',
+        )
+    return found
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """The text that a body has under this name, "" where it has none.  Raises: InvalidInput."""
+    found = body.get(name) or ""
+    if not isinstance(found, str):
+        raise InvalidInput(
+            f"{name} is not a text", code="bad-request", about=name, hint="send a string"
+        )
+    return found
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from orchestrator.api.docker.requests import flag, json_body
+from orchestrator.api.docker.requests import flag, json_body, text, texts
 from orchestrator.api.parts import Parts
 from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.model.observed import Volume
@@ -52,7 +52,7 @@ class VolumeHandlers:
 
     async def create_volume(self, request: web.Request) -> web.Response:
         body = await json_body(request)
-        name = str(body.get("Name") or "")
+        name = text(body, "Name")
         if name:
             check_volume_name(name)
         if body.get("ClusterVolumeSpec"):
@@ -64,9 +64,9 @@ class VolumeHandlers:
             )
         made = await self._volumes.ensure(
             name,
-            driver=body.get("Driver") or "local",
-            options=body.get("DriverOpts") or {},
-            labels=body.get("Labels") or {},
+            driver=text(body, "Driver") or "local",
+            options=texts(body, "DriverOpts"),
+            labels=texts(body, "Labels"),
         )
         return web.json_response(volume_summary(made), status=201)
 
