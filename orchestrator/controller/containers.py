@@ -8,6 +8,7 @@ from orchestrator.controller.compare import Difference, difference
 from orchestrator.controller.desired import container_name
 from orchestrator.controller.draft import Draft, Target
 from orchestrator.controller.due import due, outlived, owner_names
+from orchestrator.controller.ordering import mounted
 from orchestrator.controller.plan import (
     Change,
     CreateContainer,
@@ -69,7 +70,7 @@ def differs(draft: Draft, target: Target, container: Container, number: int) -> 
 def create(draft: Draft, target: Target, wanted: Wanted, name: str) -> None:
     """Nothing; the container is made, under that name for now, and started."""
     leaving = f"gone {wanted.name}"
-    needs = draft.needs([*_ingredients(target.service), leaving])
+    needs = draft.needs([*_ingredients(draft, target.service), leaving])
     draft.add(
         CreateContainer(
             name=name,
@@ -99,7 +100,7 @@ def replace_container(draft: Draft, target: Target, old: Container, wanted: Want
             spec=wanted.spec,
             image_id=wanted.image_id,
             kept_volumes={} if renew else _anonymous(old),
-            needs=draft.needs([*_ingredients(target.service), f"gone {beside}"]),
+            needs=draft.needs([*_ingredients(draft, target.service), f"gone {beside}"]),
             beside=beside,
             changes=changes,
             drain=target.rollout is not None,
@@ -188,12 +189,14 @@ def exclusive(spec: ContainerSpec) -> bool:
     return any(a.ipv4_address or a.ipv6_address or a.mac_address for a in spec.attachments)
 
 
-def _ingredients(service: Service) -> list[str]:
+def _ingredients(draft: Draft, service: Service) -> list[str]:
+    """What must be there before a container of the service can be made."""
     spec = service.container
     return [
         f"image {spec.image}",
         *(f"network {a.network}" for a in spec.attachments),
         *(f"volume {m.source}" for m in spec.mounts if m.kind == "volume" and m.source),
+        *(f"container {name}" for other in mounted(service) for name in draft.names(other)),
     ]
 
 

@@ -32,13 +32,17 @@ def ordered(
 
 def needed(service: Service) -> list[str]:
     """The services that this one depends on, those whose namespaces it shares among them."""
-    mounted = [
+    declared = [d.service for d in service.depends_on]
+    return list(dict.fromkeys(declared + namespace_owners(service) + mounted(service)))
+
+
+def mounted(service: Service) -> list[str]:
+    """The services whose mounts this one takes: it cannot be made before they are."""
+    return [
         name.partition(":")[0]
         for name in service.container.volumes_from
         if not name.startswith("container:")
     ]
-    declared = [d.service for d in service.depends_on]
-    return list(dict.fromkeys(declared + namespace_owners(service) + mounted))
 
 
 def namespace_owners(service: Service) -> list[str]:

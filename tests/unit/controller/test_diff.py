@@ -184,6 +184,16 @@ def test_a_container_of_a_service_that_is_gone_is_named_and_removed_only_if_aske
     ]
 
 
+def test_whose_mounts_are_taken_is_made_first() -> None:
+    wanted = stack(taker="img:1", giver="img:2")
+    taker, giver = wanted.services
+    taking = replace(taker.container, volumes_from=("giver:ro",))
+    wanted = replace(wanted, services=(replace(taker, container=taking), giver))
+    plan = diff(Desired(stack=wanted, since=SINCE), Observed())
+    (made,) = (a for a in plan.actions if a.key == "create container demo-taker-1")
+    assert "create container demo-giver-1" in made.needs
+
+
 def test_what_runs_of_an_inactive_profile_is_left_alone_and_is_no_orphan() -> None:
     before = stack(web="img:1", tool="img:1")
     wanted = replace(before, services=before.services[:1], inactive=("tool",))
