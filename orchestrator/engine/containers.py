@@ -42,6 +42,7 @@ from orchestrator.model.signals import parse_signal
 from orchestrator.runtime.driver import Runtime
 from orchestrator.runtime.host import read_host
 from orchestrator.runtime.kernel_limits import missing_limits
+from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import read_exit_code, send_signal, was_oom_killed
 from orchestrator.runtime.security import check_security
 from orchestrator.supervisor.restart import next_restart, settled_s
@@ -494,10 +495,8 @@ class Containers:
         bundle = self._launcher.bundle(container)
         # First of all nobody is to be sent there any more: others may share its ports.
         await self._networks.withdraw(container)
-        code = await read_exit_code(bundle.exit_dir, container.id, 5.0)
-        oom = await to_thread.run_sync(was_oom_killed, bundle)
+        code, oom, now = await self._how_it_ended(container, bundle)
         await self._launcher.land(container)
-        now = time.time()
         # Read again: a stop may have been asked for while the container was taken down.
         state = self.get(container.id).state
         ran_for = now - state.started_at
@@ -534,6 +533,22 @@ class Containers:
         if delay is None and container.auto_remove and not state.again:
             await self.discard(container.id, volumes=True)
         return delay
+
+    async def _how_it_ended(
+        self, container: Container, bundle: Bundle
+    ) -> tuple[int | None, bool, float]:
+        """The exit code, None where it is lost; whether memory ran out; and when it ended.
+
+        All on record before the files go that say so: a kill in between must lose nothing.
+        """
+        state = container.state
+        if state.finished_at > state.started_at:
+            return state.exit_code, state.oom_killed, state.finished_at
+        code = await read_exit_code(bundle.exit_dir, container.id, 5.0)
+        oom, now = await to_thread.run_sync(was_oom_killed, bundle), time.time()
+        if code is not None:
+            self._records.change(container.id, exit_code=code, oom_killed=oom, finished_at=now)
+        return code, oom, now
 
     def _tell_end(self, container: Container, exit_code: int) -> None:
         lasted_s = max(0, int(time.time() - container.state.started_at))

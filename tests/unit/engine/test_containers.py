@@ -39,6 +39,7 @@ class FakeLauncher:
     go: anyio.Event = field(default_factory=anyio.Event)
     error: PystackError | None = None
     landed: list[str] = field(default_factory=list)
+    lands: bool = True
 
     async def launch(
         self, container: Container, created: Callable[[str], Awaitable[None]]
@@ -48,13 +49,16 @@ class FakeLauncher:
         if self.error is not None:
             raise self.error
         await created(container.id)
+        (self.place / container.id).write_text("0")
         return RUNNING.pid, RUNNING.pid_started
 
     async def land(self, container: Container) -> None:
+        (self.place / container.id).unlink(missing_ok=True)
+        if not self.lands:
+            raise Failed("killed", code="killed", about=container.id, hint="")
         self.landed.append(container.id)
 
     def bundle(self, container: Container) -> Bundle:
-        (self.place / container.id).write_text("0")
         return Bundle(
             id=container.id, path=self.place, rootfs=self.place, log_path=self.place / "log",
             exit_dir=self.place,
@@ -68,6 +72,9 @@ class NoNetworks:
     """Networks, and a runtime, that have nothing to do."""
 
     def release(self, _container: Container) -> None:
+        return None
+
+    async def withdraw(self, _container: Container) -> None:
         return None
 
 
@@ -122,6 +129,7 @@ class Scene:
     def have(
         self, state: State | Status = "created", *, auto_remove: bool = False, **spec: Any
     ) -> Container:
+        (self.launcher.place / ("c" * 64)).write_text("0")
         made = ContainerSpec(image="a", **spec)
         state = state if isinstance(state, State) else State(status=state)
         return self.records.put(
@@ -238,3 +246,16 @@ async def test_one_that_would_remove_itself_outlives_its_restart(scene: Scene) -
     await scene.records.changes.until(lambda: scene.records.find(one.id) is None or None)
     told = [e.action for e in scene.database.events.between(0, 1e12)]
     assert told.index("die") < told.index("start") < told.index("destroy")
+
+
+async def test_an_exit_code_outlives_a_kill_amid_the_taking_down(scene: Scene) -> None:
+    one = scene.have(RUNNING)
+    (scene.launcher.place / one.id).write_text("7")
+    scene.launcher.lands = False
+    with pytest.raises(Failed):
+        await scene.containers.found_dead(one.id)
+    assert scene.records.get(one.id).running
+    scene.launcher.lands = True
+    await scene.containers.found_dead(one.id)
+    ended = scene.records.get(one.id).state
+    assert (ended.status, ended.exit_code, ended.error) == ("exited", 7, "")
