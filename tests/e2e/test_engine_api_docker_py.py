@@ -148,6 +148,9 @@ def test_logs(client: docker.DockerClient) -> None:
     assert stamped.endswith(b"Z")
     assert text == b"two\n"
     assert len(made.logs(tail=1).splitlines()) == 1
+    # The client loses what it reads together with the head of the answer.
+    for _ in range(5):
+        assert made.attach(logs=True, stream=False, stderr=False) == b"one\n"
 
 
 def test_exec(sleeper: Container) -> None:
@@ -156,7 +159,7 @@ def test_exec(sleeper: Container) -> None:
     assert sleeper.exec_run(script, demux=True) == (3, (b"o\n", b"e\n"))
     assert list(sleeper.exec_run("echo streamed", stream=True).output) == [b"streamed\n"]
     assert sleeper.exec_run("tty", tty=True).output.startswith(b"/dev/pts/")
-    assert sleeper.exec_run("true", detach=True) == (None, "")
+    assert sleeper.exec_run("sleep 1000", detach=True) == (None, "")
     assert sleeper.exec_run(
         "sh -c 'echo $A $(id -u) $(pwd)'", environment={"A": "b"}, user="7", workdir="/tmp"
     ) == (0, b"b 7 /tmp\n")

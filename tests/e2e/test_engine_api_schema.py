@@ -31,7 +31,7 @@ APART = {
 }  # fmt: skip
 # The same, of a container that is there.
 WITH_NOBODY_ONLY = {"containerWait", "containerStats", "containerLogs"}
-SECONDS = 40.0
+SECONDS = 30.0
 NAMED = {"id", "name"}
 CHECKED = ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
 
