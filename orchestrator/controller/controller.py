@@ -88,13 +88,13 @@ class Controller:
 
     def plan_up(self, stack: Stack, options: UpOptions) -> Plan:
         """What `up` would do now."""
-        desired = wanted_up(stack, options, self._before(stack.name), time.time())
+        desired = self._wanted_up(stack, options, time.time())
         return diff(desired, self.observed(stack))
 
     def up(self, stack: Stack, options: UpOptions, cause: str = "up") -> Ticket:
         """The wish that the stack runs; `cause` is what the history says of it."""
         now = time.time()
-        desired = wanted_up(stack, options, self._before(stack.name), now)
+        desired = self._wanted_up(stack, options, now)
         self.history.note(desired.stack, cause)
         return self._want(stack.name, desired, now, cause)
 
@@ -152,6 +152,21 @@ class Controller:
         name = options.name or f"{stack.name}-{service.name}-run-{secrets.token_hex(6)}"
         spec = one_off_spec(stack, service)
         return await self._nouns.containers.create(spec, name, auto_remove=options.auto_remove)
+
+    def _wanted_up(self, stack: Stack, options: UpOptions, now: float) -> Desired:
+        desired = wanted_up(stack, options, self._before(stack.name), now)
+        if options.pull == "never":
+            return desired
+        # What was pulled longer ago than the service allows is asked for again.
+        old = {
+            s.name
+            for s in stack.services
+            if s.pull_after_s
+            and s.build is None
+            and (image := self._nouns.images.find(s.container.image)) is not None
+            and now - image.pulled_at >= s.pull_after_s
+        }
+        return replace(desired, refresh=desired.refresh | old)
 
     def _before(self, name: str) -> Desired | None:
         known = self._database.stacks.get(name)

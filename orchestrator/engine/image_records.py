@@ -96,6 +96,7 @@ class ImageRecords:
             image,
             tags=_joined(had, tags),
             digests=_joined(known.digests if known else (), image.digests),
+            pulled_at=max(image.pulled_at, known.pulled_at if known else 0.0),
             tagged_at=tagged_at if set(tags) <= set(had) else time.time(),
             retired=False,
         )

@@ -7,9 +7,10 @@ containers may need it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ class Images:
                 self._downloads,
                 credentials,
             )
-            image = self.register(image, image.tags)
+            image = self.register(replace(image, pulled_at=time.time()), image.tags)
         self.records.tell("pull", image, reference.familiar)
         return image
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -40,6 +41,9 @@ from orchestrator.settings import Settings
 from orchestrator.state.database import Database
 from orchestrator.volumes import mounts
 
+# Where a container finds the engine's socket.
+_SOCKET_PLACE = "/run/pystack"
+
 
 class Launcher:
     """Starts and takes down containers; keeps no state of its own. `outside` is as `Binding`'s."""
@@ -66,6 +70,15 @@ class Launcher:
         self._limiter = limiter
         self._joining = Joining(database)
         self._binding = Binding(images, volumes, outside)
+
+    def _socket_place(self) -> tuple[Mount, str]:
+        """The mount that shows a container the engine's socket: the directory that it is in, as
+        each engine makes a socket of its own."""
+        place = str(self._settings.socket.parent)
+        mount = Mount(
+            kind="bind", source=place, target=_SOCKET_PLACE, read_only=True, recursive="disabled"
+        )
+        return mount, place
 
     def first_since_boot(self) -> bool:
         """Whether no engine has noted the boot here since the machine was started."""
@@ -135,6 +148,10 @@ class Launcher:
             for position, mount in enumerate(container.mounts)
         ]
         binds += await self.grants.place(container)
+        seen = container
+        if container.spec.use_api_socket:
+            binds.append(self._socket_place())
+            seen = _knowing_the_socket(container, self._settings.socket.name)
         if host is container:
             await self._networks.write_hosts(files, container)
         user = await to_thread.run_sync(
@@ -146,7 +163,7 @@ class Launcher:
         labels = labels_of(container, read_contexts())
         await to_thread.run_sync(relabel_all, labels, files, binds)
         config = oci_config(
-            container,
+            seen,
             image.config,
             user=user,
             mounts=binds,
@@ -231,3 +248,10 @@ class Launcher:
     async def forget(self, identifier: str) -> None:
         """Nothing, once the container's own files are gone too."""
         await to_thread.run_sync(lambda: shutil.rmtree(self.files(identifier), ignore_errors=True))
+
+
+def _knowing_the_socket(container: Container, socket_name: str) -> Container:
+    """The container with the variable by which Docker's clients find the engine."""
+    variables = {"DOCKER_HOST": f"unix://{_SOCKET_PLACE}/{socket_name}"}
+    spec = replace(container.spec, environment={**variables, **container.spec.environment})
+    return replace(container, spec=spec)

@@ -70,7 +70,7 @@ class Image:
 
     `tags` are familiar full references (`docker.io/library/redis:7`), `digests` are
     `repository@sha256:…` of what was pulled; `tagged_at` is when it was last given a tag here, in
-    Unix seconds. A `retired` image was removed while a container used it: only that container
+    Unix seconds, and `pulled_at` when it was last asked of its registry. A `retired` image was removed while a container used it: only that container
     still finds it, and it goes with the last one.
     """
 
@@ -84,4 +84,5 @@ class Image:
     created_at: float = 0.0
     size_bytes: int = 0
     tagged_at: float = 0.0
+    pulled_at: float = 0.0
     retired: bool = False

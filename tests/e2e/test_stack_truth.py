@@ -279,3 +279,42 @@ def test_an_edit_of_the_file_is_followed_and_a_broken_one_leaves_the_stack_alone
         wait_until(lambda: engine.inspect("demo-web-1")["Args"] == ["4000"], "the edit is applied")
         up.send_signal(signal.SIGINT)
         assert up.wait(timeout=30) == 130
+
+
+SOCKET = """
+services:
+  asks:
+    image: busybox
+    command: sleep 1000
+    stop_signal: SIGKILL
+    use_api_socket: true
+"""
+
+
+def test_a_service_may_talk_to_the_engine_and_to_the_next_one(
+    engine: EngineUnderTest, stack: Stack
+) -> None:
+    stack("up", "-d", file=SOCKET)
+    shown = "echo $DOCKER_HOST; ls -l ${DOCKER_HOST#unix://}"
+    for _ in range(2):
+        said = engine.cli("exec", "demo-asks-1", "sh", "-c", shown).stdout.splitlines()
+        assert said[0] == "unix:///run/pystack/pystack.sock"
+        assert said[1].startswith("srw")
+        engine.kill9()
+        engine.start()
+
+
+def test_an_image_that_was_pulled_too_long_ago_is_pulled_again(
+    engine: EngineUnderTest, stack: Stack, project: Path
+) -> None:
+    aging = ONE.replace("image: busybox", "image: busybox\n    pull_policy: every_2s")
+    stack("up", "-d", file=aging)
+    pid = pid_of(engine, "demo-web-1")
+
+    def planned() -> str:
+        return engine.run("plan", cwd=project).stdout
+
+    wait_until(lambda: planned().startswith("pull image busybox: asked for"), "it is too old")
+    stack("up", "-d")
+    assert planned() == "up to date, nothing to change\n"
+    assert pid_of(engine, "demo-web-1") == pid, "it was the same image"
