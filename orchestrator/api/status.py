@@ -29,6 +29,6 @@ def body_of(error: errors.PystackError) -> dict[str, str]:
     return {
         "message": error.message,
         "code": error.code,
-        "about": error.about,
+        "about": str(error.about),  # what a client sent may be of any kind
         "hint": error.hint,
     }
