@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ ISOLATION = pytest.StashKey[namespaces.Isolation | None]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that runs the tests in the background has them ignore it, and what they start too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A worker of pytest-xdist would have threads already; the kernel tests take turns anyway.
     config.stash[ISOLATION] = namespaces.enter() if os.geteuid() == 0 else None
 

@@ -18,7 +18,8 @@ from orchestrator.errors import PystackError
 
 class FirstEnd:
     """Waits, in a thread, for the end that `up` was told to end with; then interrupts the command
-    as Ctrl-C would. `exit_code` is then the command's."""
+    by SIGTERM, which `up` takes as it takes Ctrl-C: SIGINT is ignored where a shell runs it in the
+    background. `exit_code` is then the command's."""
 
     def __init__(self, session: Session, stack: str, args: argparse.Namespace) -> None:
         self._session = session
@@ -43,7 +44,7 @@ class FirstEnd:
         try:
             for event in self._session.engine.lines("GET", "/events", query=query):
                 if self._is_the_end(event):
-                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), signal.SIGTERM)
                     return
         except PystackError:
             return  # without an engine there is nothing to wait for; the logs tell
