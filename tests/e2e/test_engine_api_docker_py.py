@@ -17,6 +17,7 @@ from docker.errors import APIError, BuildError, ContainerError, ImageNotFound, N
 from docker.models.containers import Container
 from docker.types import EndpointConfig, Healthcheck, IPAMConfig, IPAMPool, LogConfig, Mount, Ulimit
 
+from orchestrator.client.frames import Frames
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import wait_until
 
@@ -174,7 +175,7 @@ def test_the_input_of_an_exec_ends_and_its_output_goes_on(sleeper: Container) ->
     while piece := joined.recv(4096):
         said += piece
     joined.close()
-    assert said == b"\1\0\0\0\0\0\0\6typed\n\1\0\0\0\0\0\0\4end\n"
+    assert b"".join(content for _, content in Frames().feed(said)) == b"typed\nend\n"
 
 
 def test_a_life(client: docker.DockerClient, sleeper: Container) -> None:
