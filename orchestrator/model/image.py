@@ -69,9 +69,10 @@ class Image:
     """An image in the store. `id` is the digest of its configuration, as Docker's image id.
 
     `tags` are familiar full references (`docker.io/library/redis:7`), `digests` are
-    `repository@sha256:…` of what was pulled; `tagged_at` is when it was last given a tag here, in
-    Unix seconds, and `pulled_at` when it was last asked of its registry. A `retired` image was removed while a container used it: only that container
-    still finds it, and it goes with the last one.
+    `repository@sha256:…` of what was pulled. `tagged_at` is when it was last given a tag here, and
+    `pulled_at` when it was last asked of its registry, both in Unix seconds. A `retired` image was
+    removed while a container used it: only that container still finds it, and it goes with the
+    last one.
     """
 
     id: str
