@@ -242,3 +242,57 @@ def test_changes_of_the_source_are_carried_over(
         assert inside("/etc/app/app.conf") == "a=1"
         watch.terminate()
         watch.wait(timeout=20)
+
+
+BUILT = """
+services:
+  web:
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM busybox
+        COPY src /src
+    init: true
+    command: sh -c 'mkdir -p /app; exec sleep 1000'
+    stop_grace_period: 0s
+    develop:
+      watch:
+        - {path: ./src, action: rebuild}
+        - path: ./live
+          target: /live
+          action: sync+exec
+          exec: {command: sh -c 'cat /live/* > /seen'}
+"""
+
+
+def test_up_watches_builds_again_and_runs_what_follows_a_sync_and_down_removes_the_image(
+    engine: EngineUnderTest, compose: Compose, project: Path
+) -> None:
+    (project / "stack.yml").write_text(BUILT)
+    for name in ("src", "live"):
+        (project / name).mkdir()
+    (project / "src/version").write_text("1")
+
+    def inside(path: str) -> str:
+        return engine.run("exec", "demo-web-1", "cat", path).stdout
+
+    with subprocess.Popen(
+        engine.argv("compose", "up", "--watch"),
+        cwd=project,
+        env=engine.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as up:
+        assert up.stderr is not None
+        wait_until(lambda: inside("/src/version") == "1", "the stack is up")
+        threading.Thread(target=up.stderr.read, daemon=True).start()
+        (project / "live/note").write_text("hello")
+        wait_until(lambda: inside("/seen") == "hello", "the command has seen the file")
+        (project / "src/version").write_text("2")
+        wait_until(lambda: inside("/src/version") == "2", "the image is built again", within_s=60)
+        up.terminate()
+        assert up.wait(timeout=30) == 130
+    assert "demo-web" in engine.cli("images").stdout
+    compose("down", "--rmi", "local")
+    assert "demo-web" not in engine.cli("images").stdout
