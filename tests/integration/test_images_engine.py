@@ -292,7 +292,9 @@ async def test_the_policy_decides_whether_a_registry_is_asked(
         assert await place.images.ensure(name, "missing", ignore) == image
         assert await place.images.ensure(image.id, "always", ignore) == image
         assert place.told() == []
-        assert await place.images.ensure(name, "always", ignore) == image
+        again = await place.images.ensure(name, "always", ignore)
+        assert again.pulled_at > image.pulled_at
+        assert again == replace(image, pulled_at=again.pulled_at)
         assert place.told() == [("pull", name)]
         place.images.tag(name, "127.0.0.1:9/app")
         assert (await place.images.ensure("127.0.0.1:9/app", "missing", ignore)).id == image.id
