@@ -38,6 +38,7 @@ class Attachment:
 
         With a terminal everything is stdout. Nothing that was written before is told.
         """
+        reset = False
         while True:
             await anyio.wait_readable(self._socket)
             try:
@@ -45,7 +46,11 @@ class Attachment:
             except BlockingIOError:
                 continue
             except ConnectionResetError:
-                return
+                # conmon went with input unread. That is told before what it had sent, once.
+                if reset:
+                    return
+                reset = True
+                continue
             if not packet:
                 return
             if (stream := _STREAMS.get(packet[0])) is not None and len(packet) > 1:
