@@ -50,6 +50,13 @@ def crash_loop(container: Container) -> str:
     )
 
 
+def illness(container: Container) -> str:
+    """What is said of an unhealthy container, with the last words of its probe."""
+    log = container.state.health_log
+    said = log[-1].output.strip() if log else ""
+    return "is unhealthy" + (f": {said}" if said else "")
+
+
 def _of_container(gate: Gate, container: Container, since: float) -> GateState:
     state = container.state
     if looping := crash_loop(container):
@@ -85,8 +92,6 @@ def _healthy(container: Container, ended: bool, waiting: GateState) -> GateState
         case "none":
             return GateState(state="broken", why=f"{container.name} has no health check")
         case "unhealthy":
-            log = container.state.health_log
-            said = f": {log[-1].output.strip()}" if log and log[-1].output.strip() else ""
-            return GateState(state="broken", why=f"{container.name} is unhealthy{said}")
+            return GateState(state="broken", why=f"{container.name} {illness(container)}")
         case _:
             return GateState(state="shut", why=f"{container.name} is starting")

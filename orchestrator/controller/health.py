@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.controller.gates import crash_loop
+from orchestrator.controller.gates import crash_loop, illness
 from orchestrator.controller.observed import Observed
 from orchestrator.model.stack import Stack
 
@@ -38,9 +38,7 @@ def readiness(
                     why = f"ended with exit code {state.exit_code}"
                     return Readiness(container=container.name, failed=why)
             elif container.running and state.health == "unhealthy":
-                said = state.health_log[-1].output.strip() if state.health_log else ""
-                why = "is unhealthy" + (f": {said}" if said else "")
-                return Readiness(container=container.name, failed=why)
+                return Readiness(container=container.name, failed=illness(container))
             elif not container.running or state.health == "starting":
                 pending = True
     return Readiness(pending=pending)

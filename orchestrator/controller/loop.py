@@ -172,9 +172,8 @@ class StackLoop:
         error: PystackError | None = None
         if desired.verdicts and desired.wish == "running":
             service, verdict = next(iter(desired.verdicts.items()))
-            done = "was rolled back" if verdict.action == "rollback" else "is paused"
             error = Failed(
-                f"the update of {service} {done}: {verdict.why}",
+                verdict.told(service),
                 code="update-failed",
                 about=service,
                 hint=f"`pystack why {service}` tells what happened",

@@ -91,10 +91,10 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PullImage(Action):
+class OfImage(Action):
+    """An action on the image that a reference means."""
+
     reference: str
-    always: bool = False
-    verb = "pull"
 
     @property
     def subject(self) -> str:
@@ -102,14 +102,26 @@ class PullImage(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildImage(Action):
-    reference: str
-    build: Build
-    verb = "build"
+class OfContainer(Action):
+    """An action on the container of a name."""
+
+    name: str
 
     @property
     def subject(self) -> str:
-        return f"image {self.reference}"
+        return f"container {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullImage(OfImage):
+    always: bool = False
+    verb = "pull"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildImage(OfImage):
+    build: Build
+    verb = "build"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,28 +167,22 @@ class RemoveVolume(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateContainer(Action):
+class CreateContainer(OfContainer):
     """`image_id` is the very image to use, "" for what the specification's name means now;
     `kept_volumes` maps mount targets to anonymous volumes of a container that was before."""
 
-    name: str
     spec: ContainerSpec
     image_id: str = ""
     kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "create"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceContainer(Action):
+class ReplaceContainer(OfContainer):
     """`kept_volumes` maps mount targets to the old container's anonymous volumes; `drain` is as
     with RemoveContainer. With `beside`, a name, the new one is made under that first: what the old
     one kept is always in the record of one of them."""
 
-    name: str
     old_id: str
     spec: ContainerSpec
     image_id: str = ""
@@ -185,50 +191,30 @@ class ReplaceContainer(Action):
     kept_volumes: Mapping[str, str] = field(default_factory=dict)
     verb = "replace"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartContainer(Action):
-    name: str
+class StartContainer(OfContainer):
     verb = "start"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartContainer(Action):
-    name: str
+class RestartContainer(OfContainer):
     id: str
     grace_s: float | None = None
     verb = "restart"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateContainer(Action):
+class UpdateContainer(OfContainer):
     """The running container takes the specification over as it is."""
 
-    name: str
     id: str
     spec: ContainerSpec
     verb = "update"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenameContainer(Action):
-    name: str
+class RenameContainer(OfContainer):
     id: str
     new_name: str
     verb = "rename"
@@ -239,32 +225,22 @@ class RenameContainer(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopContainer(Action):
-    name: str
+class StopContainer(OfContainer):
     id: str
     grace_s: float | None = None
     verb = "stop"
 
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveContainer(Action):
+class RemoveContainer(OfContainer):
     """The container is stopped first where it still runs; with `drain` the connections that it
     has by ports which others share are left to it for its grace first."""
 
-    name: str
     id: str
     grace_s: float | None = None
     volumes: bool = False
     drain: bool = False
     verb = "remove"
-
-    @property
-    def subject(self) -> str:
-        return f"container {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

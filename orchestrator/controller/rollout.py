@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.controller.gates import illness
 from orchestrator.model.observed import Container
 from orchestrator.model.stack import Rollout
 
@@ -132,8 +133,7 @@ def _resume_at(
 def _trouble(container: Container) -> str:
     state = container.state
     if state.health == "unhealthy":
-        said = state.health_log[-1].output.strip() if state.health_log else ""
-        return f"{container.name} is unhealthy" + (f": {said}" if said else "")
+        return f"{container.name} {illness(container)}"
     if state.error:
         return f"{container.name}: {state.error}"
     return f"{container.name} ended with exit code {state.exit_code}"

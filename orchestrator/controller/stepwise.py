@@ -31,7 +31,7 @@ def plan_rollout(draft: Draft, target: Target, rollout: Rollout, slots: list[Slo
     desired, service = draft.desired, target.service
     verdict = desired.verdicts.get(service.name)
     if verdict is not None:
-        draft.warnings.append(_verdict_warning(service.name, verdict))
+        draft.warnings.append(verdict.told(service.name))
     paused = verdict is not None and verdict.action == "pause"
     since = desired.since_of(service.name)
     step = next_step(slots, rollout, since=since, now=draft.observed.now)
@@ -77,8 +77,3 @@ def _rolled_slot(
         create(draft, target, wanted, name)
     else:
         replace_container(draft, target, old, wanted)
-
-
-def _verdict_warning(service: str, verdict: Verdict) -> str:
-    done = "was rolled back" if verdict.action == "rollback" else "is paused"
-    return f"the update of {service} {done}: {verdict.why}"

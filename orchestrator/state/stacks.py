@@ -18,6 +18,11 @@ class Verdict:
     action: Literal["pause", "rollback"]
     why: str
 
+    def told(self, service: str) -> str:
+        """The decision about that service's update, as a sentence."""
+        done = "was rolled back" if self.action == "rollback" else "is paused"
+        return f"the update of {service} {done}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
