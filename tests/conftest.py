@@ -7,6 +7,7 @@ import signal
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import isolation as namespaces
@@ -21,6 +22,11 @@ ISOLATION = pytest.StashKey[namespaces.Isolation | None]()
 def pytest_configure(config: pytest.Config) -> None:
     # A shell that runs the tests in the background has them ignore it, and what they start too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The same examples each time, so that a run tells of the change and not of its luck. To look
+    # for new ones: ./test --hypothesis-profile=searching tests/unit
+    hypothesis.settings.register_profile("fixed", derandomize=True)
+    hypothesis.settings.register_profile("searching", derandomize=False)
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "fixed")
     # A worker of pytest-xdist would have threads already; the kernel tests take turns anyway.
     config.stash[ISOLATION] = namespaces.enter() if os.geteuid() == 0 else None
 

@@ -13,9 +13,14 @@ from orchestrator.compose.schema.shapes import TEXTS
 
 @dataclass(frozen=True, slots=True)
 class Command(Kind):
-    """`command` and `entrypoint`; nothing means the image's own."""
+    """`command` and `entrypoint`; nothing means the image's own, where there is such a thing."""
+
+    needed: bool = False
 
     def read(self, node: Node, at: str, reading: Reading) -> Node:
+        absent = node.value in (None, []) or not str(node.value).strip()
+        if self.needed and absent and not passes(node):
+            return reading.expected(node, at, "a command")
         if passes(node) or node.value is None:
             return node
         if isinstance(node.value, list):
@@ -30,6 +35,8 @@ class Command(Kind):
             )
 
     def schema(self) -> dict[str, Any]:
+        if self.needed:
+            return {"anyOf": [{"type": "string", "minLength": 1}, TEXTS.schema() | {"minItems": 1}]}
         return {"anyOf": [{"type": ["string", "null"]}, TEXTS.schema()]}
 
 

@@ -204,7 +204,7 @@ _DEVICE = Struct(
 _HOOK = Struct(
     "hook",
     {
-        "command": Attribute(Command(), "The command.", required=True),
+        "command": Attribute(Command(needed=True), "The command.", required=True),
         "user": Attribute(TEXT, "Who runs it."),
         "privileged": Attribute(FLAG, "With every privilege."),
         "working_dir": Attribute(TEXT, "Where it runs."),

@@ -691,6 +691,19 @@ BROKEN = (
         ('stack.yml:5:9: services.web.post_start[0]: the key "command" is missing',),
     ),
     Broken(
+        "a hook whose command is nothing",
+        "services:\n  web:\n    image: a\n    post_start:\n      - command:\n",
+        (
+            "stack.yml:5:17: services.web.post_start[0].command: expected a command, got nothing; "
+            "give it a value or remove the key",
+        ),
+    ),
+    Broken(
+        "a hook of no words",
+        "services:\n  web:\n    image: a\n    pre_stop:\n      - command: []\n",
+        ("stack.yml:5:18: services.web.pre_stop[0].command: expected a command, got a list",),
+    ),
+    Broken(
         "a weight that is too heavy",
         "services:\n  web:\n    image: a\n    blkio_config: {weight: 2000}\n",
         (
