@@ -7,13 +7,12 @@ directory) and from `PYSTACK_*` variables, which win. Reads nothing but that fil
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import InvalidInput
+from orchestrator.places import KEYS, Places, invalid, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,10 @@ class Settings:
     socket: Path
     log_file: Path
     runtime: str = ""
+    # Seconds after which a call of the OCI runtime that does not answer is ended: to create, start
+    # and exec, where it may wait for an image's disk, and for all else.
+    runtime_start_timeout_s: int = 120
+    runtime_timeout_s: int = 30
     cgroup_parent: str = "pystack"
     registries: Mapping[str, Registry] = field(default_factory=dict)
     docker_config: Path = Path("~/.docker/config.json")
@@ -58,6 +61,8 @@ class Settings:
     certs_dir: Path = Path("/etc/docker/certs.d")
     max_downloads: int = 3
     max_uploads: int = 5
+    # Seconds in which a registry must send, or take, something more; after a write, ten times that.
+    registry_timeout_s: int = 60
     # Bytes a request of a push may carry; 0 sends each blob whole.
     upload_chunk_bytes: int = 0
     max_manifest_bytes: int = 4 << 20
@@ -95,6 +100,7 @@ _NUMBERS = (
     "log_max_bytes",
     "kept_revisions",
 )
+_SECONDS = ("runtime_start_timeout_s", "runtime_timeout_s", "registry_timeout_s")
 
 
 def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -102,81 +108,48 @@ def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
 
     Raises: InvalidInput: the file is not TOML, or has an unknown key or a value of a wrong type.
     """
-    root = os.geteuid() == 0
-    path = Path(env.get("PYSTACK_SETTINGS") or _default_file(env, root))
-    table = _read(path)
-    values: dict[str, Any] = _default_paths(env, root)
+    places = Places(env)
+    path = places.settings_file
+    values: dict[str, Any] = {}
     known = {f.name for f in fields(Settings)}
-    for key, value in table.items():
+    for key, value in read_table(path).items():
         if key not in known:
-            raise _invalid(path, key, f"unknown key; known keys are {', '.join(sorted(known))}")
+            raise invalid(path, key, f"unknown key; known keys are {', '.join(sorted(known))}")
         values[key] = _converted(path, key, value)
-    for key in ("data_dir", "run_dir", "socket", "log_file", "runtime"):
-        if override := env.get(f"PYSTACK_{key.upper()}"):
-            values[key] = override
-    if "socket" not in table and not env.get("PYSTACK_SOCKET"):
-        values["socket"] = Path(values["run_dir"]) / "pystack.sock"
-    if "log_file" not in table and not env.get("PYSTACK_LOG_FILE"):
-        values["log_file"] = Path(values["data_dir"]) / "engine.log"
+    values |= {key: getattr(places, key) for key in KEYS}
+    if runtime := env.get("PYSTACK_RUNTIME"):
+        values["runtime"] = runtime
     for key in _PATHS:
         if key in values:
             values[key] = Path(values[key]).expanduser()
-    docker = Path(env.get("DOCKER_CONFIG") or "~/.docker").expanduser()
-    values.setdefault("docker_config", docker / "config.json")
     return Settings(**values)
 
 
-def _default_file(env: Mapping[str, str], root: bool) -> str:
-    if root:
-        return "/etc/pystack/settings.toml"
-    return str(
-        Path(env.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "pystack/settings.toml"
-    )
-
-
-def _default_paths(env: Mapping[str, str], root: bool) -> dict[str, Any]:
-    if root:
-        return {"data_dir": Path("/var/lib/pystack"), "run_dir": Path("/run/pystack")}
-    data = Path(env.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "pystack"
-    run = Path(env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "pystack"
-    return {"data_dir": data, "run_dir": run}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (FileNotFoundError, PermissionError):
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"{path}: not a TOML file: {error}",
-            code="settings-invalid",
-            about=str(path),
-            hint="mend the file or remove it",
-        ) from error
-
-
-def _converted(path: Path, key: str, value: Any) -> Any:
+def _converted(path: str, key: str, value: Any) -> Any:
     if key == "registries":
         return {host: _registry(path, host, entry) for host, entry in value.items()}
     if key in ("address_pools", "ipv6_pools"):
         return tuple(_pool(path, key, entry) for entry in _list(path, key, value))
+    if key in _SECONDS:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise invalid(path, key, "expected a whole number of seconds, 1 or more")
+        return value
     if key in _NUMBERS:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise _invalid(path, key, "expected a whole number, 0 or more")
+            raise invalid(path, key, "expected a whole number, 0 or more")
         return value
     if not isinstance(value, str):
-        raise _invalid(path, key, "expected a string")
+        raise invalid(path, key, "expected a string")
     return value
 
 
-def _registry(path: Path, host: str, entry: Any) -> Registry:
+def _registry(path: str, host: str, entry: Any) -> Registry:
     where = f'registries."{host}"'
     if not isinstance(entry, dict):
-        raise _invalid(path, where, "expected a table with mirrors, insecure, ca_file")
+        raise invalid(path, where, "expected a table with mirrors, insecure, ca_file")
     unknown = set(entry) - {"mirrors", "insecure", "ca_file"}
     if unknown:
-        raise _invalid(path, where, f"unknown key {sorted(unknown)[0]}")
+        raise invalid(path, where, f"unknown key {sorted(unknown)[0]}")
     return Registry(
         mirrors=tuple(entry.get("mirrors", ())),
         insecure=bool(entry.get("insecure", False)),
@@ -184,13 +157,13 @@ def _registry(path: Path, host: str, entry: Any) -> Registry:
     )
 
 
-def _list(path: Path, key: str, value: Any) -> list[Any]:
+def _list(path: str, key: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise _invalid(path, key, "expected a list of tables with base and size")
+        raise invalid(path, key, "expected a list of tables with base and size")
     return value
 
 
-def _pool(path: Path, key: str, entry: Any) -> AddressPool:
+def _pool(path: str, key: str, entry: Any) -> AddressPool:
     import ipaddress  # noqa: PLC0415
 
     version = 6 if key == "ipv6_pools" else 4
@@ -199,11 +172,5 @@ def _pool(path: Path, key: str, entry: Any) -> AddressPool:
         if base.version != version or not base.prefixlen <= size <= base.max_prefixlen - 2:
             raise ValueError(f"no IPv{version} prefix that is cut into pieces of {size} bits")
     except (KeyError, TypeError, ValueError) as error:
-        raise _invalid(path, key, f"{entry}: {error}") from error
+        raise invalid(path, key, f"{entry}: {error}") from error
     return AddressPool(base=str(base), size=size)
-
-
-def _invalid(path: Path, key: str, problem: str) -> InvalidInput:
-    return InvalidInput(
-        f"{path}: {key}: {problem}", code="settings-invalid", about=key, hint=f"edit {path}"
-    )

@@ -1,7 +1,5 @@
 """`python -m orchestrator.cli`."""
 
-import sys
+from orchestrator.cli.main import enter
 
-from orchestrator.cli.main import main
-
-sys.exit(main())
+enter()

@@ -177,7 +177,8 @@ def preferred(session: Session, args: argparse.Namespace, key: str) -> str:
     if args.format or getattr(args, "quiet", False):
         return str(args.format)
     try:
-        text = session.settings.docker_config.read_text()
+        with open(session.places.docker_config) as file:
+            text = file.read()
         return str(json.loads(text).get(key) or "") if key in text else ""
     except (OSError, ValueError, AttributeError):
         return ""

@@ -305,7 +305,7 @@ def _member(group: str, rest: list[str], options: StackOptions) -> Chosen:
         prog=f"pystack {group}",
         usage=f"pystack {group} {{{','.join(members)}}} …",
         epilog="\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        shown_by=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", metavar="COMMAND")
     parser.parse_args(rest[:1])  # ends here when it is --help

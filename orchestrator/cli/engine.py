@@ -26,7 +26,7 @@ _UNITS = ("pystack.socket", "pystack.service")
 
 def _start(session: Session, args: argparse.Namespace) -> int:
     version = session.engine.get("/version")
-    session.say(f"running, version {version.get('Version', '?')}, at {session.settings.socket}")
+    session.say(f"running, version {version.get('Version', '?')}, at {session.places.socket}")
     return 0
 
 
@@ -45,7 +45,7 @@ def _stop(session: Session, args: argparse.Namespace) -> int:
             raise Failed(
                 f"the engine still answers {_STOP_DEADLINE_S:g} s after it was asked to end",
                 code="engine-did-not-stop",
-                hint=f"see {session.settings.log_file}; killing it is safe, too",
+                hint=f"see {session.places.log_file}; killing it is safe, too",
             )
         time.sleep(_POLL_S)
     session.say("stopped; containers go on")
@@ -59,7 +59,7 @@ def _status(session: Session, args: argparse.Namespace) -> int:
         return 1
     connections = [connection]
     version = Engine(connections.pop).get("/version")
-    session.say(f"running, version {version.get('Version', '?')}, at {session.settings.socket}")
+    session.say(f"running, version {version.get('Version', '?')}, at {session.places.socket}")
     return 0
 
 
@@ -71,12 +71,12 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _logs(session: Session, args: argparse.Namespace) -> int:
-    path = session.settings.log_file
-    if not path.exists():
+    path = session.places.log_file
+    if not os.path.exists(path):
         raise NotFound(
             f"the engine has no log yet: {path}",
             code="no-log",
-            about=str(path),
+            about=path,
             hint="start the engine: pystack engine start",
         )
     for line in last_lines(path, args.tail):
@@ -86,9 +86,9 @@ def _logs(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(session: Session, path: Path, *, raw: bool) -> None:
+def _follow(session: Session, path: str, *, raw: bool) -> None:
     """Print what is written to the log until it is rotated."""
-    with path.open() as log:
+    with open(path) as log:
         log.seek(0, os.SEEK_END)
         while True:
             session.stdout.flush()
@@ -97,7 +97,7 @@ def _follow(session: Session, path: Path, *, raw: bool) -> None:
                 session.say(line.rstrip("\n") if raw else _readable(line))
                 continue
             time.sleep(_FOLLOW_POLL_S)
-            if not path.exists() or path.stat().st_ino != os.fstat(log.fileno()).st_ino:
+            if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(log.fileno()).st_ino:
                 return
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from orchestrator.cli.switches import plain_switches
@@ -29,6 +29,30 @@ class Parser(argparse.ArgumentParser):
 
     usage_exit = 2
 
+    def __init__(
+        self,
+        *,
+        prog: str | None = None,
+        usage: str | None = None,
+        description: str = "",
+        epilog: str = "",
+        allow_abbrev: bool = True,
+        add_help: bool = True,
+        shown_by: type[argparse.HelpFormatter] = argparse.HelpFormatter,
+    ) -> None:
+        self._shown_by = shown_by
+        super().__init__(
+            prog=prog,
+            usage=usage,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=allow_abbrev,
+            add_help=add_help,
+            # argparse makes a formatter for each argument that is declared, to see that it can,
+            # and one without a width asks the terminal every time (3 ms for `exec`).
+            formatter_class=partial(argparse.HelpFormatter, width=80),
+        )
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -44,19 +68,35 @@ class Parser(argparse.ArgumentParser):
             setattr(found, dest, False)
         return found, rest
 
+    def format_help(self) -> str:
+        self.formatter_class = self._shown_by
+        return super().format_help()
+
+    def format_usage(self) -> str:
+        self.formatter_class = self._shown_by
+        return super().format_usage()
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.format_usage().strip(), self.usage_exit)
 
 
-@dataclass(slots=True)
 class StackOptions:
     """Which stack a command is about, as far as the command line says."""
 
-    file: list[str] = field(default_factory=list)
-    project_name: str = ""
-    project_directory: str = ""
-    env_file: list[str] = field(default_factory=list)
-    profile: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        *,
+        file: Iterable[str] = (),
+        project_name: str = "",
+        project_directory: str = "",
+        env_file: Iterable[str] = (),
+        profile: Iterable[str] = (),
+    ) -> None:
+        self.file = list(file)
+        self.project_name = project_name
+        self.project_directory = project_directory
+        self.env_file = list(env_file)
+        self.profile = list(profile)
 
     @property
     def chosen(self) -> bool:

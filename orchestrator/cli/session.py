@@ -11,7 +11,7 @@ from typing import TextIO
 from orchestrator.cli.options import StackOptions
 from orchestrator.client.engine import Engine
 from orchestrator.client.start import Starter
-from orchestrator.settings import Settings, load_settings
+from orchestrator.places import Places
 
 
 class Session:
@@ -31,12 +31,12 @@ class Session:
         self.stderr = stderr or sys.stderr
 
     @cached_property
-    def settings(self) -> Settings:
-        return load_settings(self.environ)
+    def places(self) -> Places:
+        return Places(self.environ)
 
     @cached_property
     def starter(self) -> Starter:
-        return Starter(self.settings)
+        return Starter(self.places)
 
     @cached_property
     def engine(self) -> Engine:

@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Denied, PystackError, Unavailable
@@ -20,15 +19,15 @@ from orchestrator.errors import Denied, PystackError, Unavailable
 if TYPE_CHECKING:
     import subprocess
 
-    from orchestrator.settings import Settings
+    from orchestrator.places import Places
 
 START_DEADLINE_S = 15.0
 _POLL_S = 0.01
 _SETTLE_S = 0.5
 _LOG_LINES = 12
-_SYSTEMD_RUNNING = Path("/run/systemd/system")
+_SYSTEMD_RUNNING = "/run/systemd/system"
 _UNIT_DIRS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-_UNIT_SOCKET = Path("/run/pystack/pystack.sock")
+_UNIT_SOCKET = "/run/pystack/pystack.sock"
 
 
 class Starter:
@@ -36,21 +35,21 @@ class Starter:
 
     def __init__(
         self,
-        settings: Settings,
+        places: Places,
         *,
         command: Sequence[str] = (sys.executable, "-m", "orchestrator.daemon"),
         deadline_s: float = START_DEADLINE_S,
         needs_root: bool = True,
     ) -> None:
-        self._settings = settings
+        self._places = places
         self._command = command
         self._deadline_s = deadline_s
         self._needs_root = needs_root
 
     @property
-    def start_log(self) -> Path:
+    def start_log(self) -> str:
         """Where a starting engine's stdout and stderr go until it has its own log."""
-        return self._settings.run_dir / "engine-start.log"
+        return os.path.join(self._places.run_dir, "engine-start.log")
 
     def running(self) -> socket.socket | None:
         """A connection to the engine, or None when none runs.
@@ -59,13 +58,13 @@ class Starter:
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.connect(str(self._settings.socket))
+            connection.connect(self._places.socket)
         except PermissionError as error:
             connection.close()
             raise Denied(
-                f"permission denied at the engine's socket {self._settings.socket}",
+                f"permission denied at the engine's socket {self._places.socket}",
                 code="socket-denied",
-                about=str(self._settings.socket),
+                about=self._places.socket,
                 hint="run the command with sudo",
             ) from error
         except OSError:
@@ -97,19 +96,19 @@ class Starter:
 
     def _has_units(self) -> bool:
         return (
-            self._settings.socket == _UNIT_SOCKET
-            and _SYSTEMD_RUNNING.exists()
-            and any(Path(directory, "pystack.socket").exists() for directory in _UNIT_DIRS)
+            self._places.socket == _UNIT_SOCKET
+            and os.path.exists(_SYSTEMD_RUNNING)
+            and any(os.path.exists(f"{directory}/pystack.socket") for directory in _UNIT_DIRS)
         )
 
     def _lock(self) -> _Lock:
-        self._settings.run_dir.mkdir(parents=True, exist_ok=True)
-        return _Lock(self._settings.run_dir / "start.lock")
+        os.makedirs(self._places.run_dir, exist_ok=True)
+        return _Lock(os.path.join(self._places.run_dir, "start.lock"))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         import subprocess  # noqa: PLC0415  (9 ms that a running engine spares)
 
-        with self.start_log.open("wb") as log:
+        with open(self.start_log, "wb") as log:
             return subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -140,15 +139,15 @@ class Starter:
             problem, hint = "systemd did not start the engine", "see: journalctl -u pystack.service"
         elif process.returncode is None:
             problem = f"the engine did not answer within {self._deadline_s:g} s"
-            hint = f"it may still be starting; see {self.start_log} and {self._settings.log_file}"
+            hint = f"it may still be starting; see {self.start_log} and {self._places.log_file}"
             process.returncode = 0
         else:
             problem = f"the engine ended at its start (exit code {process.returncode})"
-            hint = f"see {self.start_log} and {self._settings.log_file}"
+            hint = f"see {self.start_log} and {self._places.log_file}"
         return Unavailable(
             "\n".join([problem, *(f"  | {word}" for word in words)]),
             code="engine-did-not-start",
-            about=str(self._settings.socket),
+            about=self._places.socket,
             hint=hint,
         )
 
@@ -156,7 +155,7 @@ class Starter:
 class _Lock:
     """Held by the one command that starts the engine; the kernel frees it when that dies."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor = -1
 
@@ -170,11 +169,11 @@ class _Lock:
         os.close(self._descriptor)
 
 
-def last_lines(path: Path, count: int) -> list[str]:
+def last_lines(path: str, count: int) -> list[str]:
     """The last `count` lines of a log, fewer if it is short, none if it cannot be read."""
     try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 256 * count - 4096))
+        with open(path, "rb") as log:
+            log.seek(max(0, os.path.getsize(path) - 256 * count - 4096))
             return log.read().decode("utf-8", "replace").splitlines()[-count:]
     except OSError:
         return []
@@ -182,7 +181,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """This process' environment, with the package findable from the engine's directory, `/`."""
-    source = str(Path(__file__).resolve().parents[2])
+    source = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 

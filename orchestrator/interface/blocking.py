@@ -23,7 +23,7 @@ from orchestrator.client.frames import STDERR, STDOUT, Frames
 from orchestrator.client.start import Starter
 from orchestrator.errors import NotFound, Unavailable
 from orchestrator.interface.values import Address, Container, Executed
-from orchestrator.settings import Settings, load_settings
+from orchestrator.places import Places
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
@@ -50,8 +50,8 @@ class Engine:
         self._environ = dict(environ) | (_own_places(directory) if directory else {})
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        self.settings: Settings = load_settings(self._environ)
-        self._starter = Starter(self.settings)
+        self._places = Places(self._environ)
+        self._starter = Starter(self._places)
         self.client = client.Engine(self._connected)
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class Engine:
                     f"the engine did not start: {words}",
                     code="engine-did-not-start",
                     about=str(directory),
-                    hint=f"{self.settings.log_file} may say more",
+                    hint=f"{self._places.log_file} may say more",
                 )
             time.sleep(_POLL_S)
         connection.close()
@@ -104,7 +104,7 @@ class Engine:
                 "the engine has ended",
                 code="engine-gone",
                 about=str(self._directory),
-                hint=f"{self.settings.log_file} may say why",
+                hint=f"{self._places.log_file} may say why",
             )
         return connection
 

@@ -103,7 +103,7 @@ def _from_container(session: Session, args: argparse.Namespace, source: Place, t
     if args.follow_link:
         found = _stat(session, container, path)
         if found is not None and found["mode"] & _GO_LINK:
-            name = os.path.basename(path.rstrip("/"))  # noqa: PTH119
+            name = os.path.basename(path.rstrip("/"))
             path = found["linkTarget"]
     response = session.engine.open("GET", f"/containers/{container}/archive", query={"path": path})
     pieces = response.pieces()
@@ -117,10 +117,10 @@ def _from_container(session: Session, args: argparse.Namespace, source: Place, t
     where = landing(
         target,
         exists=os.path.lexists(target),
-        is_directory=os.path.isdir(target),  # noqa: PTH112
+        is_directory=os.path.isdir(target),
         source_is_directory=bool(found["mode"] & _GO_DIRECTORY),
     )
-    if not os.path.isdir(where.directory):  # noqa: PTH112
+    if not os.path.isdir(where.directory):
         response.close()
         raise _refused(f"no such directory: {where.directory}", target)
     untar = Untar(where.directory, where.name or name, keep_owners=args.archive)
@@ -172,7 +172,7 @@ def _to_container(session: Session, args: argparse.Namespace, source: str, targe
 
 def _local(source: str, *, follow: bool) -> os.stat_result:
     try:
-        return os.stat(source, follow_symlinks=follow or source.endswith("/"))  # noqa: PTH116
+        return os.stat(source, follow_symlinks=follow or source.endswith("/"))
     except OSError as error:
         raise NotFound(
             f"lstat {source}: {(error.strerror or '').lower()}",

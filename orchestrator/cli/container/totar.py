@@ -25,7 +25,7 @@ def tar_of(source: str, name: str, *, keep_owners: bool, follow: bool) -> Iterat
     `follow` is about the source itself, not about links in it.  Raises: OSError.
     """
     content_only = source.endswith("/.") or source in (".", "/")
-    name = name or ("." if content_only else os.path.basename(source.rstrip("/")))  # noqa: PTH119
+    name = name or ("." if content_only else os.path.basename(source.rstrip("/")))
     seen: dict[tuple[int, int], str] = {}
     follow = follow or source.endswith(("/", "/."))
     yield from _entry(source, name or ".", keep_owners=keep_owners, follow=follow, seen=seen)
@@ -35,7 +35,7 @@ def tar_of(source: str, name: str, *, keep_owners: bool, follow: bool) -> Iterat
 def _entry(
     path: str, name: str, *, keep_owners: bool, follow: bool, seen: dict[tuple[int, int], str]
 ) -> Iterator[bytes]:
-    info = os.stat(path, follow_symlinks=follow)  # noqa: PTH116
+    info = os.stat(path, follow_symlinks=follow)
     kind = _KINDS.get(stat.S_IFMT(info.st_mode))
     if kind is None:
         return  # a socket, which no tar can hold
@@ -46,7 +46,7 @@ def _entry(
     if keep_owners:
         member.uid, member.gid = info.st_uid, info.st_gid
     if kind == tarfile.SYMTYPE:
-        member.linkname = os.readlink(path)  # noqa: PTH115
+        member.linkname = os.readlink(path)
     elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
         member.devmajor, member.devminor = os.major(info.st_rdev), os.minor(info.st_rdev)
     elif kind == tarfile.REGTYPE:
@@ -58,7 +58,7 @@ def _entry(
             return
     yield member.tobuf(tarfile.PAX_FORMAT)
     if kind == tarfile.DIRTYPE:
-        for base in sorted(os.listdir(path)):  # noqa: PTH208
+        for base in sorted(os.listdir(path)):
             below = f"{path.rstrip('/')}/{base}"
             yield from _entry(
                 below, f"{name}/{base}", keep_owners=keep_owners, follow=False, seen=seen
@@ -66,7 +66,7 @@ def _entry(
 
 
 def _file(path: str, member: tarfile.TarInfo) -> Iterator[bytes]:
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         member.size = os.fstat(file.fileno()).st_size
         yield member.tobuf(tarfile.PAX_FORMAT)
         left = member.size

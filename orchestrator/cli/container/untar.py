@@ -44,7 +44,7 @@ class Untar:
             ) from error
         # Last, because writing into a directory changes its time, and needs its mode.
         for path, mtime, mode in reversed(self._times):
-            os.chmod(path, mode)  # noqa: PTH101
+            os.chmod(path, mode)
             os.utime(path, (mtime, mtime))
         return size
 
@@ -62,15 +62,15 @@ class Untar:
             )
         path = self._directory
         for part in parts[:-1]:
-            path = os.path.join(path, part)  # noqa: PTH118
-            if os.path.islink(path):  # noqa: PTH114
+            path = os.path.join(path, part)
+            if os.path.islink(path):
                 raise InvalidInput(
                     f"the archive's entry {name!r} leads through a link",
                     code="archive-breakout",
                     about=name,
                     hint="do not trust this container",
                 )
-        return os.path.join(path, parts[-1]) if parts else path  # noqa: PTH118
+        return os.path.join(path, parts[-1]) if parts else path
 
     def _put(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path = self._path(member.name)
@@ -79,16 +79,16 @@ class Untar:
             return
         mode = member.mode & 0o7777
         if member.isdir():
-            os.mkdir(path, 0o700)  # noqa: PTH102
+            os.mkdir(path, 0o700)
             self._times.append((path, member.mtime, mode))
         elif member.isreg():
             content = tar.extractfile(member)
             assert content is not None
-            with open(path, "xb") as file:  # noqa: PTH123
+            with open(path, "xb") as file:
                 shutil.copyfileobj(content, file, _PIECE)
                 os.fchmod(file.fileno(), mode)
         elif member.issym():
-            os.symlink(member.linkname, path)  # noqa: PTH211
+            os.symlink(member.linkname, path)
         elif member.islnk():
             os.link(self._path(member.linkname), path, follow_symlinks=False)
             return
@@ -108,10 +108,10 @@ class Untar:
         """Whether the entry is to be made: False where it is a directory that is there."""
         if not os.path.lexists(path):
             return True
-        is_directory = os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
+        is_directory = os.path.isdir(path) and not os.path.islink(path)
         if is_directory and member.isdir():
             return False
-        if is_directory or (member.isdir() and not os.path.islink(path)):  # noqa: PTH114
+        if is_directory or (member.isdir() and not os.path.islink(path)):
             one, other = ("directory", "non-directory") if is_directory else ("file", "directory")
             raise InvalidInput(
                 f"cannot overwrite {one} {path!r} with {other} {member.name!r}",
@@ -119,7 +119,7 @@ class Untar:
                 about=path,
                 hint="remove it first",
             )
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
         return True
 
 

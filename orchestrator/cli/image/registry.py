@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestrator.cli.session import Session
 from orchestrator.client.logins import Logins
 from orchestrator.wire.credentials import domain_of, to_header
@@ -9,7 +11,7 @@ from orchestrator.wire.credentials import domain_of, to_header
 
 def logins(session: Session) -> Logins:
     """The user's logins."""
-    return Logins(session.settings.docker_config)
+    return Logins(Path(session.places.docker_config))
 
 
 def auth_headers(session: Session, name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.client.start import Starter, last_lines
 from orchestrator.errors import Denied, Unavailable
-from orchestrator.settings import Settings
+from orchestrator.places import Places
 
 ENGINE = """
 import os, pathlib, socket, sys
@@ -26,12 +26,13 @@ while True:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        data_dir=tmp_path / "data",
-        run_dir=tmp_path / "run",
-        socket=tmp_path / "run" / "s",
-        log_file=tmp_path / "engine.log",
+def places(tmp_path: Path) -> Places:
+    return Places(
+        {
+            "PYSTACK_RUN_DIR": str(tmp_path / "run"),
+            "PYSTACK_SOCKET": str(tmp_path / "run/s"),
+            "PYSTACK_LOG_FILE": str(tmp_path / "engine.log"),
+        }
     )
 
 
@@ -39,13 +40,13 @@ Make = Callable[..., Starter]
 
 
 @pytest.fixture
-def make(settings: Settings, tmp_path: Path) -> Iterator[Make]:
+def make(places: Places, tmp_path: Path) -> Iterator[Make]:
     """A starter of a small engine that says who it is; what was started is ended."""
     told = tmp_path / "started"
 
     def starter(*command: str, deadline_s: float = 10.0) -> Starter:
-        program = command or (sys.executable, "-c", ENGINE, str(settings.socket), str(told))
-        return Starter(settings, command=program, deadline_s=deadline_s, needs_root=False)
+        program = command or (sys.executable, "-c", ENGINE, places.socket, str(told))
+        return Starter(places, command=program, deadline_s=deadline_s, needs_root=False)
 
     yield starter
     for line in told.read_text().splitlines() if told.exists() else ():
@@ -86,9 +87,9 @@ def test_commands_that_come_together_start_one_engine(make: Make, tmp_path: Path
     assert len(started(tmp_path)) == 1
 
 
-def test_a_socket_that_a_dead_engine_left_is_no_engine(settings: Settings, make: Make) -> None:
-    settings.run_dir.mkdir()
-    settings.socket.touch()
+def test_a_socket_that_a_dead_engine_left_is_no_engine(places: Places, make: Make) -> None:
+    Path(places.run_dir).mkdir()
+    Path(places.socket).touch()
     assert make().running() is None
 
 
@@ -111,13 +112,13 @@ def test_an_engine_that_never_answers_is_not_waited_for_for_ever(
 
 
 def test_who_is_not_root_is_told_to_use_sudo(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Denied, match="needs root") as caught:
-        Starter(settings).connect()
+        Starter(places).connect()
     assert "sudo" in caught.value.hint
-    assert not settings.run_dir.exists()
+    assert not Path(places.run_dir).exists()
 
 
 def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:
