@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.cli.arguments import yes_or_no
@@ -58,7 +57,7 @@ def attach_to(session: Session, found: Mapping[str, Any], wishes: Wishes) -> int
 
     Source: Docker's command line, which takes detaching for an error here and not in `run`.
     """
-    joined = replace(wishes, runs=True)
+    joined = wishes._replace(runs=True)
     code = run_attached(session, str(found["Id"]), lambda: None, joined)
     if code is None:
         session.note("read escape sequence")

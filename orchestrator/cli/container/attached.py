@@ -11,8 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.cli.container.relay import Relay, write
 from orchestrator.cli.container.signals import handed_on, window_followed
@@ -28,8 +27,7 @@ _RETRY_S = 0.2
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Wishes(NamedTuple):
     """How a container is joined; `removed` says that it goes away when it ends, `runs` that it
     runs already."""
 
@@ -41,10 +39,6 @@ class Wishes:
     detach_keys: str = ""
     removed: bool = False
     runs: bool = False
-    keys: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", key_bytes(self.detach_keys or DEFAULT))
 
 
 def run_attached(
@@ -64,6 +58,7 @@ class _Attached:
         self._engine = session.engine
         self._container = container
         self._wishes = wishes
+        self._keys = key_bytes(wishes.detach_keys or DEFAULT)
         self._began = 0.0
         self._shown = {STDOUT: 0, STDERR: 0}
         self._told = False
@@ -122,7 +117,7 @@ class _Attached:
             connection,
             framed=not wishes.tty,
             stdin=_stdin() if stdin else None,
-            keys=DetachKeys(wishes.keys) if wishes.tty else None,
+            keys=DetachKeys(self._keys) if wishes.tty else None,
         )
         with ExitStack() as stack:
             stack.enter_context(connection)

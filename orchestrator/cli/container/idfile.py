@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 from orchestrator.errors import Conflict, InvalidInput
 
@@ -21,9 +21,8 @@ def id_file(name: str) -> Iterator[Callable[[str], None]]:
     if not name:
         yield lambda _: None
         return
-    path = Path(name)
     try:
-        file = path.open("x", encoding="utf-8")
+        file = open(name, "x", encoding="utf-8")  # noqa: SIM115  (closed below)
     except FileExistsError:
         raise Conflict(
             f"the container id file {name} exists already",
@@ -50,4 +49,5 @@ def id_file(name: str) -> Iterator[Callable[[str], None]]:
             yield write
     finally:
         if not written:
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(name)

@@ -11,7 +11,6 @@ from orchestrator.cli.container.attached import Wishes, check_terminal, run_atta
 from orchestrator.cli.container.flags import container_arguments, create_body
 from orchestrator.cli.container.idfile import id_file
 from orchestrator.cli.container.options.process import attached_streams
-from orchestrator.cli.image.pull import pull_image
 from orchestrator.cli.options import Parser
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
@@ -85,7 +84,7 @@ def _created(session: Session, args: argparse.Namespace, *, attached: bool) -> s
     body = create_body(args, session.environ, attached=attached)
     with id_file(args.cidfile) as write_id:
         if args.pull == "always":
-            pull_image(session, args.image, args.platform, quiet=args.quiet)
+            _pull(session, args, args.image)
         made = _posted(session, args, body)
         write_id(str(made["Id"]))
     for warning in made.get("Warnings") or ():
@@ -109,8 +108,14 @@ def _posted(
                 raise
             image = error.about if error.about in missing else missing[0]
             missing.remove(image)
-        own = image == args.image
-        pull_image(session, image, args.platform if own else "", quiet=args.quiet)
+        _pull(session, args, image)
+
+
+def _pull(session: Session, args: argparse.Namespace, image: str) -> None:
+    from orchestrator.cli.image.pull import pull_image  # noqa: PLC0415  (5 ms, mostly not needed)
+
+    platform = args.platform if image == args.image else ""
+    pull_image(session, image, platform, quiet=args.quiet)
 
 
 COMMANDS = {

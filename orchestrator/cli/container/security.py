@@ -4,29 +4,29 @@ to see the caller's files.  Source: Docker's `docker run --security-opt`."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from orchestrator.errors import InvalidInput
 
 _NO_FILE = ("unconfined", "builtin", "")
 
 
-def security_options(given: Iterable[str], directory: Path = Path()) -> list[str]:
-    """The options as the engine takes them; files of profiles are relative to `directory`.
+def security_options(given: Iterable[str]) -> list[str]:
+    """The options as the engine takes them.
 
     Raises: InvalidInput: no such file, or not JSON.
     """
-    return [_with_profile(option, directory) for option in given]
+    return [_with_profile(option) for option in given]
 
 
-def _with_profile(option: str, directory: Path) -> str:
+def _with_profile(option: str) -> str:
     name, separator, value = option.partition("=" if "=" in option else ":")
     if name != "seccomp" or not separator or value in _NO_FILE or value.lstrip().startswith("{"):
         return option
-    path = directory / Path(value).expanduser()
     try:
-        profile = json.loads(path.read_text())
+        with open(os.path.expanduser(value)) as file:
+            profile = json.load(file)
     except OSError as error:
         raise InvalidInput(
             f"the seccomp profile {value} cannot be read: {error.strerror}",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.container.options.table import invalid, put
@@ -56,6 +55,8 @@ def mount(text: str) -> dict[str, Any]:
     """An entry of HostConfig's Mounts.  Raises: InvalidInput: malformed."""
     made: dict[str, Any] = {"Type": "volume"}
     kinds: set[str] = set()
+    import csv  # noqa: PLC0415
+
     for field in next(csv.reader([text])):
         key, equals, value = (part.strip() for part in field.partition("="))
         key = key.lower()
@@ -75,7 +76,7 @@ def mount(text: str) -> dict[str, Any]:
     if made["Type"] == "bind":
         if not made.get("Source"):
             raise _bad(text, "the source is missing")
-        made["Source"] = str(Path(made["Source"]).expanduser().absolute())
+        made["Source"] = os.path.abspath(os.path.expanduser(made["Source"]))
     return made
 
 

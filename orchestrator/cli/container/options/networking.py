@@ -6,7 +6,6 @@ Source: Docker's reference, "docker container run", --network and --publish.
 from __future__ import annotations
 
 import argparse
-import csv
 import socket
 from typing import Any
 
@@ -93,6 +92,8 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
     if "=" not in text:
         return text or "default", {}
     name, settings = "", dict[str, Any]()
+    import csv  # noqa: PLC0415
+
     for field in next(csv.reader([text])):
         key, _, value = (part.strip() for part in field.partition("="))
         match key.lower():

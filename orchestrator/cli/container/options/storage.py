@@ -6,7 +6,7 @@ Source: Docker's reference, "docker container run", --volume, --mount and --tmpf
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
 
 from orchestrator.cli.container.options.mount import mount
 from orchestrator.cli.container.options.table import Body, Flag, fill, invalid
@@ -48,7 +48,7 @@ def _volumes(texts: list[str]) -> tuple[list[str], list[str]]:
         if not source or not rest.startswith("/"):
             raise _invalid(text)
         if source.startswith((".", "~", "/")):
-            source = str(Path(source).expanduser().absolute())
+            source = os.path.abspath(os.path.expanduser(source))
         binds.append(f"{source}:{rest}")
     return binds, anonymous
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.cli.arguments import byte_count, nanoseconds, signed_byte_count
 from orchestrator.errors import InvalidInput
@@ -21,8 +20,7 @@ _TYPES: dict[str, Callable[[str], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag.
 
     `names` are as written, the long one first (more of them are parted by spaces); `kind` is the

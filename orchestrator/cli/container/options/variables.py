@@ -6,7 +6,6 @@ Source: Docker's reference, "docker container run", --env and --env-file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from orchestrator.errors import InvalidInput
 
@@ -43,7 +42,8 @@ def file_lines(name: str) -> Iterator[str]:
     Raises: InvalidInput: it cannot be read, or is not UTF-8.
     """
     try:
-        text = Path(name).read_text(encoding="utf-8-sig")
+        with open(name, encoding="utf-8-sig") as file:
+            text = file.read()
     except UnicodeDecodeError:
         raise InvalidInput(
             f"{name} is not a text file in UTF-8",
