@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
-from asyncinotify import Inotify, Mask
+from asyncinotify import Mask
 
+from orchestrator.aio.watching import watched
 from orchestrator.runtime.paths import Bundle
 
 
@@ -87,10 +88,10 @@ async def read_exit_code(exit_dir: Path, container_id: str, timeout_s: float) ->
     code = _exit_code(path)
     if code is not None or not exit_dir.is_dir():
         return code
-    with Inotify() as inotify, anyio.move_on_after(timeout_s):
-        inotify.add_watch(exit_dir, Mask.MOVED_TO | Mask.CLOSE_WRITE)
-        while (code := _exit_code(path)) is None:
-            await inotify.get()
+    with watched(exit_dir, Mask.MOVED_TO | Mask.CLOSE_WRITE) as bell:
+        with anyio.move_on_after(timeout_s):
+            while (code := _exit_code(path)) is None:
+                await bell.wait()
     return code
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 from anyio import to_thread
-from asyncinotify import Inotify, Mask
+from asyncinotify import Mask
 
+from orchestrator.aio.watching import Bell, watched
 from orchestrator.supervisor.logline import Joiner, LogLine, parse_record
 from orchestrator.supervisor.logseek import Position, files_of, first_time, start_position
 
@@ -69,13 +70,11 @@ async def follow(
 
     What was written before `stop` is still told; with `stop` set from the beginning this reads the
     log as it is. Goes on over rotation, and over a log that is made again or not there yet.
-    Source: inotify(7).
     """
     stop = stop or anyio.Event()
     wanted = Wanted(lines=lines, since=since, until=until)
-    with Inotify() as inotify:
-        # Watched before the first look, so nothing written in between is missed.
-        inotify.add_watch(path.parent, _WATCHED)
+    # Watched before the first look, so nothing written in between is missed.
+    with watched(path.parent, _WATCHED) as bell:
         position = await to_thread.run_sync(start_position, path, lines, since)
         reader = _Reader(path, position)
         surplus = position.surplus if position else 0
@@ -96,12 +95,12 @@ async def follow(
                 elif last:
                     return
                 else:
-                    await _change(inotify, stop)
+                    await _change(bell, stop)
         finally:
             reader.close()
 
 
-async def _change(inotify: Inotify, stop: anyio.Event) -> None:
+async def _change(bell: Bell, stop: anyio.Event) -> None:
     """Return when the log's directory changed, or `stop` is set."""
 
     async def stopped() -> None:
@@ -110,9 +109,7 @@ async def _change(inotify: Inotify, stop: anyio.Event) -> None:
 
     async with anyio.create_task_group() as either:
         either.start_soon(stopped)
-        await anyio.wait_readable(inotify.fd)
-        # What happened does not matter, the reader looks for itself: forget all of it at once.
-        os.read(inotify.fd, 1 << 16)
+        await bell.wait()
         either.cancel_scope.cancel()
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from asyncinotify import Inotify, Mask
+from asyncinotify import Mask
 
+from orchestrator.aio.watching import watched
 from orchestrator.errors import InvalidInput
 
 # conmon's control line that makes it open its log again (its REOPEN_LOGS_EVENT).
@@ -53,18 +55,16 @@ def rotation_of(options: Mapping[str, str], default_bytes: int) -> Rotation:
 async def keep_rotated(path: Path, control: Path, rotation: Rotation) -> None:
     """Rotate the log whenever it is too large, until cancelled. A silent log costs nothing.
 
-    `control` is the fifo of the conmon that writes it.  Source: inotify(7).
+    `control` is the fifo of the conmon that writes it.
     """
     if not rotation.max_bytes:
         await anyio.sleep_forever()
-    with Inotify() as inotify:
-        inotify.add_watch(path.parent, Mask.MODIFY)
-        while True:
-            await to_thread.run_sync(rotate, path, control, rotation)
-            await anyio.wait_readable(inotify.fd)
-            # A busy log would wake us for every line.
-            await anyio.sleep(_PAUSE_S)
-            os.read(inotify.fd, 1 << 16)
+    while True:
+        await to_thread.run_sync(rotate, path, control, rotation)
+        # Once: a busy log would wake us for every line.
+        with suppress(FileNotFoundError), watched(path, Mask.MODIFY | Mask.ONESHOT) as bell:
+            await bell.wait()
+        await anyio.sleep(_PAUSE_S)
 
 
 def rotate(path: Path, control: Path, rotation: Rotation) -> bool:
