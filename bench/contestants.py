@@ -1,7 +1,7 @@
-"""Who is measured: pystack, and Docker and Podman where they are installed.
+"""Who is measured: pystack, Docker and Podman with their builders, and the floor below them all.
 
-Each runs with data of its own on the same disk, in this process's namespaces. Whoever needs a
-daemon has it started and warm before the first measurement.
+Each has a place of its own (namespaces, see `places`) and its data on the same disk. Whoever needs
+a daemon has it started and warm before the first measurement.
 """
 
 from __future__ import annotations
@@ -12,29 +12,70 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-START_S = 60.0
+from bench.places import COMMAND_S, MARK, Place
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+START_S = 30.0
 
 
 class Contestant:
-    """One engine with its command line. `synced` says what reaches the disk before an answer."""
+    """One engine with its command line."""
 
     name = ""
-    synced = ""
+    peer = ""
+    """What `--peer` calls it; "" is always there."""
+    records = ""
+    """What of the engine's own records reaches the disk before an answer."""
     insecure: Sequence[str] = ()
     """What pull and push must be told for a registry without TLS on this machine."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
         self.directory = directory
-        self.env = dict(os.environ)
+        self.cgroup = f"{directory.parent.name}/{self.name}"
+        """Below which its containers have theirs, where it can be told; no other session's."""
+        self.runtime = runtime
+        self.place = Place(self.name, directory, root if self.peer else None)
+        self.env = {
+            "PATH": os.environ.get("PATH", os.defpath) if not root or not self.peer else _PATH,
+            "HOME": str(directory / "home"),
+            "TMPDIR": str(directory / "tmp"),
+            "LC_ALL": "C.UTF-8",
+            MARK: self.place.mark,
+        }
         self.daemon: subprocess.Popen[bytes] | None = None
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Makes its place; `close` ends it."""
+        for name in ("home", "tmp"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        self.place.open()
 
     def available(self) -> str:
         """ "" when it can run here, else why not."""
         return ""
+
+    def start(self) -> None:
+        """Starts its daemon, if it has one."""
+
+    def stop(self) -> None:
+        if self.daemon and self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGTERM)
+            try:
+                self.daemon.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait()
+
+    def close(self) -> None:
+        self.place.close()
+
+    # -- its command line ------------------------------------------------------------------------
 
     def command(self) -> list[str]:
         """How its command line begins."""
@@ -47,9 +88,6 @@ class Contestant:
     def version(self) -> str:
         return self.output(*self.command(), "--version").splitlines()[0]
 
-    def start(self) -> None:
-        """Starts its daemon, if it has one."""
-
     def load(self, root: Path, name: str) -> None:
         """Makes the tar of a file tree its image `name`."""
         self.output(*self.command(), "import", str(root), name)
@@ -59,132 +97,146 @@ class Contestant:
         more = [] if cache else ["--no-cache"]
         return [*self.command(), "build", *more, "-t", tag, str(context)]
 
-    def stop(self) -> None:
-        if self.daemon and self.daemon.poll() is None:
-            self.daemon.send_signal(signal.SIGTERM)
-            self.daemon.wait(timeout=60)
+    # -- running it ------------------------------------------------------------------------------
 
     def output(self, *argv: str) -> str:
-        """What a command that must succeed printed."""
-        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        """What a command that must succeed printed. Raises: RuntimeError: it did not."""
+        done = self.place.run(argv, self.env)
         if done.returncode:
             raise RuntimeError(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def time(self, argv: Sequence[str]) -> float:
         """The seconds that a command took, from its start to its end."""
-        begun = time.perf_counter()
-        self.output(*argv)
-        return time.perf_counter() - begun
+        return self.place.inside(self._timed, argv)
 
-    def serve(self, argv: Sequence[str], ready: Callable[[], bool]) -> None:
-        """Starts a daemon and returns when it is ready."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "daemon.log").open("wb") as log:
-            self.daemon = subprocess.Popen(
-                argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
-            )
-        deadline = time.monotonic() + START_S
-        while not ready():
-            if self.daemon.poll() is not None or time.monotonic() > deadline:
-                text = (self.directory / "daemon.log").read_text(errors="replace")
-                raise RuntimeError(f"{argv[0]} did not start:\n{text[-3000:]}")
-            time.sleep(0.05)
+    def _timed(self, argv: Sequence[str]) -> float:
+        begun = time.perf_counter()
+        done = subprocess.run(
+            argv, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            timeout=COMMAND_S,
+        )  # fmt: skip
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise RuntimeError(f"{' '.join(argv)}: {done.returncode}\n{said}")
+        return seconds
 
     def succeeds(self, *argv: str) -> bool:
-        done = subprocess.run(argv, env=self.env, capture_output=True, check=False)
-        return done.returncode == 0
+        return self.place.run(argv, self.env).returncode == 0
+
+    def has(self, program: str) -> bool:
+        """Whether its place has such a program."""
+        return self.place.inside(shutil.which, program, os.X_OK, self.env["PATH"]) is not None
+
+    def serve(self, argv: Sequence[str], probe: Sequence[str]) -> None:
+        """Starts a daemon and returns when the probe, a command, succeeds."""
+        self.daemon = self.place.inside(self._spawned, argv)
+        deadline = time.monotonic() + START_S
+        while (asked := self.place.run(probe, self.env)).returncode:
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                text = (self.directory / "daemon.log").read_text(errors="replace")
+                raise RuntimeError(
+                    f"{' '.join(argv)}: did not start:\n{text[-3000:]}{asked.stdout}{asked.stderr}"
+                )
+            time.sleep(0.05)
+
+    def _spawned(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self.directory / "daemon.log").open("wb") as log:
+            # In a process group of its own: an interrupt from the terminal is the harness's.
+            return subprocess.Popen(
+                argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                start_new_session=True,
+            )  # fmt: skip
 
 
 class Pystack(Contestant):
     name = "pystack"
-    synced = "records: SQLite, WAL, synchronous=NORMAL (no fsync per change)"
+    records = "SQLite, WAL, synchronous=NORMAL: no fsync per change"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
+        super().__init__(directory, root, runtime)
         self.env |= {
             "PYSTACK_DATA_DIR": str(directory / "data"),
             "PYSTACK_RUN_DIR": str(directory / "run"),
             "PYSTACK_SOCKET": str(directory / "run/pystack.sock"),
             "PYSTACK_SETTINGS": str(directory / "settings.toml"),
-            "PYTHONPATH": str(ROOT),
+            "PYSTACK_RUNTIME": runtime,
+            "PYTHONPATH": str(CHECKOUT),
         }
 
     def command(self) -> list[str]:
-        script = Path(sys.executable).with_name("pystack")
-        if script.exists():
-            return [str(script)]
-        return [sys.executable, "-m", "orchestrator.cli"]
+        script = self.directory / "pystack"
+        if not script.exists():
+            # As pip writes it; of this checkout, whatever is installed.
+            project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+            module, _, function = project["scripts"]["pystack"].partition(":")
+            script.write_text(
+                f"#!{sys.executable}\nimport sys\n"
+                f"from {module} import {function}\nsys.exit({function}())\n"
+            )
+            script.chmod(0o755)
+        return [str(script)]
 
     def version(self) -> str:
-        return " ".join(self.output(*self.command(), "version").split())
+        python = sys.version.split()[0]
+        return f"{' '.join(self.output(*self.command(), 'version').split())}; Python {python}"
 
     def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "settings.toml").write_text('cgroup_parent = "pystack-bench"\n')
+        (self.directory / "settings.toml").write_text(f'cgroup_parent = "{self.cgroup}"\n')
         status = [*self.command(), "engine", "status"]
-        self.serve([sys.executable, "-m", "orchestrator.daemon"], lambda: self.succeeds(*status))
+        self.serve([sys.executable, "-m", "orchestrator.daemon"], status)
 
 
 class Docker(Contestant):
     name = "docker"
-    synced = "records: files and bolt databases, fsync per change"
+    peer = "docker"
+    records = "files and bolt databases, fsync per change"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
+        super().__init__(directory, root, runtime)
         self.socket = f"unix://{directory}/docker.sock"
-        self.env |= {"DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "0"}
+        self.env |= {
+            "DOCKER_HOST": self.socket,
+            "DOCKER_CONFIG": str(directory / "config"),
+            "DOCKER_BUILDKIT": "0",
+        }
 
     def available(self) -> str:
-        if not shutil.which("dockerd") or not shutil.which("docker"):
+        if not self.has("dockerd") or not self.has("docker"):
             return "not installed (apt-get install docker.io)"
-        return "" if self._compose() else "has no Compose (apt-get install docker-compose)"
+        if not self.has(self.runtime):
+            return f"has no {self.runtime} (apt-get install {self.runtime})"
+        return ""
 
     def command(self) -> list[str]:
         return ["docker"]
 
     def compose(self, file: Path) -> list[str]:
-        return [*self._compose(), "-f", str(file)]
+        if compose := self._compose():
+            return [*compose, "-f", str(file)]
+        raise RuntimeError("has no Compose (apt-get install docker-compose)")
 
     def version(self) -> str:
-        compose = self.output(*self._compose(), "version").splitlines()[0]
-        return f"{self.output(*self.command(), '--version').strip()}; {compose}"
+        version = self.output(*self.command(), "--version").strip()
+        if compose := self._compose():
+            version += f"; {self.output(*compose, 'version').splitlines()[0]}"
+        return version
 
     def start(self) -> None:
         argv = ["dockerd", "--host", self.socket, "--data-root", str(self.directory / "data")]
         argv += ["--exec-root", str(self.directory / "run")]
         argv += ["--pidfile", str(self.directory / "dockerd.pid")]
-        self.serve(argv, lambda: self.succeeds("docker", "info"))
+        argv += ["--cgroup-parent", f"/{self.cgroup}"]
+        if self.runtime != "runc":
+            path = self.place.inside(shutil.which, self.runtime, os.X_OK, self.env["PATH"])
+            argv += ["--add-runtime", f"{self.runtime}={path}", "--default-runtime", self.runtime]
+        self.serve(argv, ["docker", "info"])
 
     def _compose(self) -> list[str]:
         if self.succeeds("docker", "compose", "version"):
             return ["docker", "compose"]
-        return ["docker-compose"] if shutil.which("docker-compose") else []
-
-
-class Podman(Contestant):
-    name = "podman"
-    insecure = ("--tls-verify=false",)
-    synced = "records: bolt or SQLite database, fsync per change"
-
-    def available(self) -> str:
-        if not shutil.which("podman"):
-            return "not installed (apt-get install podman)"
-        return ""
-
-    def command(self) -> list[str]:
-        paths = {"--root": "data", "--runroot": "run", "--tmpdir": "tmp"}
-        return ["podman", *(f"{k}={self.directory / v}" for k, v in paths.items())]
-
-    def compose(self, file: Path) -> list[str]:
-        if not shutil.which("podman-compose"):
-            raise RuntimeError("has no Compose (apt-get install podman-compose)")
-        wrapper = self.directory / "podman"
-        if not wrapper.exists():
-            wrapper.parent.mkdir(parents=True, exist_ok=True)
-            wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
-            wrapper.chmod(0o755)
-        return ["podman-compose", "--podman-path", str(wrapper), "-f", str(file)]
+        return ["docker-compose"] if self.has("docker-compose") else []
 
 
 class BuildKit(Docker):
@@ -192,8 +244,8 @@ class BuildKit(Docker):
 
     name = "buildkit"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
+        super().__init__(directory, root, runtime)
         self.env["DOCKER_BUILDKIT"] = "1"
 
     def available(self) -> str:
@@ -207,7 +259,7 @@ class BuildKit(Docker):
     def _client(self) -> str:
         """A client that can: those before version 23 do it alone, later ones call buildx."""
         for path in ("docker", "/usr/bin/docker"):
-            if not shutil.which(path):
+            if not self.has(path):
                 continue
             major = self.output(path, "--version").partition("version ")[2].split(".")[0]
             old = major.isdecimal() and int(major) < 23
@@ -216,18 +268,60 @@ class BuildKit(Docker):
         return ""
 
 
-class Buildah(Contestant):
-    name = "buildah"
-    synced = "no daemon; records: files, fsync per change"
+class Podman(Contestant):
+    name = "podman"
+    peer = "podman"
+    insecure = ("--tls-verify=false",)
+    records = "bolt or SQLite database, fsync per change"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        if shutil.which("runc"):
-            # crun refuses cgroups v1 and v2 side by side.
-            self.env["BUILDAH_RUNTIME"] = "runc"
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
+        super().__init__(directory, root, runtime)
+        self.env |= {
+            "CONTAINERS_CONF": str(directory / "containers.conf"),
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
+        }
 
     def available(self) -> str:
-        return "" if shutil.which("buildah") else "not installed (apt-get install buildah)"
+        if not self.has("podman"):
+            return "not installed (apt-get install podman)"
+        return "" if self.has(self.runtime) else f"has no {self.runtime}"
+
+    def start(self) -> None:
+        (self.directory / "containers.conf").write_text(
+            "[containers]\n"
+            # Its own are above what some hosts let root have.
+            'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+            f'[engine]\nruntime = "{self.runtime}"\ncgroup_manager = "cgroupfs"\n'
+            'events_logger = "file"\n'
+            f'[network]\nnetwork_config_dir = "{self.directory}/networks"\n'
+        )
+        self.output(*self.command(), "info")
+
+    def command(self) -> list[str]:
+        paths = {"--root": "data", "--runroot": "run", "--tmpdir": "libpod"}
+        return ["podman", *(f"{k}={self.directory / v}" for k, v in paths.items())]
+
+    def compose(self, file: Path) -> list[str]:
+        if not self.has("podman-compose"):
+            raise RuntimeError("has no Compose (apt-get install podman-compose)")
+        wrapper = self.directory / "podman"
+        if not wrapper.exists():
+            wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
+            wrapper.chmod(0o755)
+        return ["podman-compose", "--podman-path", str(wrapper), "-f", str(file)]
+
+
+class Buildah(Contestant):
+    name = "buildah"
+    peer = "podman"
+    records = "no daemon; files, fsync per change"
+
+    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
+        super().__init__(directory, root, runtime)
+        self.env["BUILDAH_RUNTIME"] = runtime
+
+    def available(self) -> str:
+        return "" if self.has("buildah") else "not installed (apt-get install buildah)"
 
     def command(self) -> list[str]:
         paths = {"--root": "data", "--runroot": "run"}
@@ -246,4 +340,27 @@ class Buildah(Contestant):
         return [*self.command(), "bud", "-q", *more, "-t", tag, str(context)]
 
 
-CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, BuildKit, Podman, Buildah)
+class Floor(Contestant):
+    """No engine: the OCI runtime on prepared bundles, and netlink."""
+
+    name = "floor"
+    records = "nothing is recorded"
+
+    def available(self) -> str:
+        return "" if self.has(self.runtime) else f"has no {self.runtime}"
+
+    def command(self) -> list[str]:
+        return [self.runtime, "--root", str(self.directory / "state")]
+
+    def version(self) -> str:
+        return self.output(self.runtime, "--version").splitlines()[0]
+
+    def load(self, root: Path, name: str) -> None:
+        """Unpacks the tree, which its bundles share."""
+        rootfs = self.directory / "rootfs"
+        rootfs.mkdir()
+        subprocess.run(["tar", "-xf", str(root), "-C", str(rootfs)], check=True)
+
+
+CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, BuildKit, Podman, Buildah, Floor)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
