@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -76,6 +77,7 @@ def main() -> int:
             _log_to(settings.log_file)
             cgroup_layout = layout()
             outside = enter_private_mounts(cgroup_layout == "hybrid")
+            _allow_descriptors()
             with open_database(settings.data_dir / "state.db") as database:
                 anyio.run(_serve, settings, database, cgroup_layout, outside)
     except PystackError as error:
@@ -116,6 +118,16 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _log_to(path: Path) -> None:
     """JSON lines in the file; on a terminal a person's form as well."""
+def _allow_descriptors() -> None:
+    """As many open files as may be: a container takes three of the engine's, and a login shell
+    allows 1024 until it is asked for more. Containers do not inherit it, theirs is always set.
+
+    Source: getrlimit(2).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

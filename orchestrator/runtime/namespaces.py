@@ -26,9 +26,10 @@ def hide_unified_hierarchy() -> None:
     """Put an empty directory in the place of /sys/fs/cgroup/unified, in this mount namespace.
 
     Not just an unmount: crun would make its directories in the one below, which is the machine's.
+    A container takes a page in it, so it has room for as many as a machine can hold.
     """
     umount(_UNIFIED, MNT_DETACH)
-    mount("pystack", _UNIFIED, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m")
+    mount("pystack", _UNIFIED, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=256m")
 
 
 def enter_private_mounts(hide_unified: bool) -> int:
