@@ -6,7 +6,6 @@ each relative path is made absolute against the directory that its own file coun
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +15,14 @@ from orchestrator.compose.extends import Extender
 from orchestrator.compose.interpolate import interpolate, verbatim
 from orchestrator.compose.merge import merge, settled
 from orchestrator.compose.node import Mark, Node
+from orchestrator.compose.opening import documents
 from orchestrator.compose.phases import ALL, Phases
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.project import shown
 from orchestrator.compose.schema.kinds import Reading
 from orchestrator.compose.schema.stack import STACK
-from orchestrator.compose.source import read_file, read_text
 
-STDIN = "-"
 _SHARED = ("services", "networks", "volumes", "configs", "secrets", "models")
-
-
-def documents(path: str, findings: Findings) -> list[Node]:
-    """The documents of a stack file, or of standard input."""
-    if path == STDIN:
-        return read_text(sys.stdin.buffer.read(), "stdin", findings)
-    return read_file(Path(path), shown(Path(path)), findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.compose import project as projects
-from orchestrator.compose.assemble import STDIN, Assembly, documents
+from orchestrator.compose.assemble import Assembly
 from orchestrator.compose.complete import require
 from orchestrator.compose.contents import read_contents
 from orchestrator.compose.node import Mark, Node
+from orchestrator.compose.opening import STDIN, opened
 from orchestrator.compose.phases import ALL, Phases
 from orchestrator.compose.problems import Findings, StackInvalid
 from orchestrator.compose.profiles import active_profiles, profiles_of
@@ -99,19 +100,16 @@ def load_project(
     Raises: as load_stack.
     """
     findings = Findings()
-    paths = [file if file == STDIN else str(Path(file).absolute()) for file in files]
-    directory = projects.directory_of(paths, project_dir)
-    variables = projects.variables(directory, env_files, environ, findings)
-    read = {path: documents(path, findings) for path in paths}
-    name = projects.name_of(
-        [document for path in paths for document in read[path]],
-        explicit=project_name,
-        directory=directory,
-        environ=variables,
+    first = opened(
+        files,
+        project_name=project_name,
+        project_dir=project_dir,
+        env_files=env_files,
+        environ=environ,
         findings=findings,
     )
-    variables = {**variables, "COMPOSE_PROJECT_NAME": name}
-    tree = Assembly(findings, directory, variables, phases=phases).tree(paths, read)
+    read, directory, variables = first.documents, first.directory, first.variables
+    tree = Assembly(findings, directory, variables, phases=phases).tree(list(read), read)
     active = active_profiles(profiles, variables)
     for service in services:
         active |= frozenset(profiles_of(tree.get("services", service)))
@@ -122,8 +120,8 @@ def load_project(
         require(STACK, tree, "", findings)
         check_references(tree, active, findings)
     findings.raise_any()
-    kept = tuple(path for path in paths if path != STDIN)
-    return Project(tree, name, directory, kept, active, variables, findings, phases)
+    kept = tuple(path for path in read if path != STDIN)
+    return Project(tree, first.name, directory, kept, active, variables, findings, phases)
 
 
 def loaded(project: Project) -> Loaded:

@@ -19,7 +19,6 @@ from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.profiles import takes_part
 from orchestrator.compose.schema.pending import ALWAYS_IPV4, ONE_IPAM, SWARM
-from orchestrator.model.observed import Subnet
 from orchestrator.model.stack import (
     Build,
     BuildSecret,
@@ -30,6 +29,7 @@ from orchestrator.model.stack import (
     StackNetwork,
     StackVolume,
 )
+from orchestrator.model.subnet import Subnet
 
 _PULL: Mapping[str, PullPolicy] = {
     "always": "always",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import Conflict, Denied, InvalidInput
-from orchestrator.model.observed import Network, Subnet
+from orchestrator.model.observed import Network
+from orchestrator.model.subnet import Subnet
 from orchestrator.network import ipam, ipam6, parent
 from orchestrator.network.driver import NetworkDriver, bridge_name
 from orchestrator.network.ipam import Net4

@@ -16,7 +16,8 @@ from orchestrator.engine.network_watch import NetworkWatch
 from orchestrator.errors import Conflict, Denied, InvalidInput, NotFound
 from orchestrator.model.events import Event
 from orchestrator.model.ids import new_id
-from orchestrator.model.observed import Container, Endpoint, Network, Subnet
+from orchestrator.model.observed import Container, Endpoint, Network
+from orchestrator.model.subnet import Subnet
 from orchestrator.network.driver import DEFAULT_BRIDGE, NetworkDriver
 from orchestrator.network.firewall import Firewall
 from orchestrator.network.ipam import Net4

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.model.container import ContainerSpec, Mount, PortBinding
+from orchestrator.model.subnet import Subnet
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -111,15 +112,6 @@ class Container:
     @property
     def running(self) -> bool:
         return self.state.status in ("running", "paused")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subnet:
-    """One more IPv4 subnet of a network: its gateway, and the part that addresses come from."""
-
-    subnet: str
-    gateway: str = ""
-    ip_range: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

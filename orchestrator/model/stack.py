@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.model.container import ContainerSpec, Hook, Ulimit
-from orchestrator.model.observed import Subnet
+from orchestrator.model.subnet import Subnet
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.model.container import Attachment, ContainerSpec
 from orchestrator.model.ids import short_id
-from orchestrator.model.observed import Endpoint, Network, Subnet
+from orchestrator.model.observed import Endpoint, Network
+from orchestrator.model.subnet import Subnet
 from orchestrator.network import ipam6
 from orchestrator.network.ipam import Net4, check_fixed, choose_address, mac_for
 

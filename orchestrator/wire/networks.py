@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import InvalidInput
-from orchestrator.model.observed import Container, Endpoint, Network, Subnet
+from orchestrator.model.observed import Container, Endpoint, Network
+from orchestrator.model.subnet import Subnet
 from orchestrator.wire.times import timestamp
 
 

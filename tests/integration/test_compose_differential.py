@@ -88,6 +88,8 @@ LET_THROUGH = {
     "a gateway that is none",
     "a hardware address that is none",
     "a hook without a command",
+    "a hook whose command is nothing",
+    "a hook of no words",
     "a name of two services",
     "a negative scale",
     "a propagation that is none",

@@ -12,7 +12,7 @@ from anyio import to_thread
 from orchestrator.engine.networks import open_networks
 from orchestrator.errors import Conflict, Denied, Failed, InvalidInput, NotFound
 from orchestrator.model.container import Attachment, PortBinding
-from orchestrator.model.observed import Subnet
+from orchestrator.model.subnet import Subnet
 from orchestrator.network import dnswire
 from orchestrator.network.ruleset import ICC
 from tests.support.netns import Netns, command, netns, outside_machine

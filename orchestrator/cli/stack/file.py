@@ -86,21 +86,40 @@ def _files(session: Session, environ: Mapping[str, str]) -> list[str]:
 def project(session: Session) -> str:
     """The name of the stack, for commands that need no more of it.
 
-    A name alone will do, whatever became of the file. Where the file is gone, the engine is asked
-    which stack was made from it.
-    Raises: StackInvalid, NotFound: as `load`, when the engine knows no stack of that file either.
+    A name alone will do, whatever became of the file: what else is wrong in it is not looked at.
+    Where the file is gone, the engine is asked which stack was made from it.
+    Raises: StackInvalid: it is not YAML. NotFound: there is none; both when the engine knows no
+    stack of that file either.
     """
     options = session.options
     if name := options.project_name or told(session.environ, "PROJECT_NAME"):
         return name
     try:
-        return load(session).name
+        return _name(session)
     except PystackError as error:
         if not isinstance(error, NotFound) and not _file_is_gone(session):
             raise
         if name := _known_by_file(session):
             return name
         raise
+
+
+def _name(session: Session) -> str:
+    from orchestrator.compose.opening import opened  # noqa: PLC0415
+    from orchestrator.compose.problems import Findings  # noqa: PLC0415
+
+    options, findings = session.options, Findings()
+    environ = _with_dotenv(session)
+    found = opened(
+        _files(session, environ),
+        project_name=None,
+        project_dir=options.project_directory or None,
+        env_files=tuple(options.env_file),
+        environ=environ,
+        findings=findings,
+    )
+    findings.raise_any()
+    return found.name
 
 
 def has_file(session: Session) -> bool:

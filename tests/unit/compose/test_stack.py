@@ -9,8 +9,8 @@ import pytest
 from orchestrator.compose.load import Loaded, StackInvalid, load_stack
 from orchestrator.errors import InvalidInput
 from orchestrator.model.container import GrantedFile
-from orchestrator.model.observed import Subnet
 from orchestrator.model.stack import StackNetwork, StackVolume
+from orchestrator.model.subnet import Subnet
 
 
 @pytest.fixture

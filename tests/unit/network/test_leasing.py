@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.errors import Conflict, InvalidInput
 from orchestrator.model.container import Attachment, ContainerSpec
-from orchestrator.model.observed import Endpoint, Network, Subnet
+from orchestrator.model.observed import Endpoint, Network
+from orchestrator.model.subnet import Subnet
 from orchestrator.network import leasing
 from orchestrator.network.leasing import Taken
 

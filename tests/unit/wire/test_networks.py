@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.errors import InvalidInput
 from orchestrator.model.container import ContainerSpec
-from orchestrator.model.observed import Container, Endpoint, Network, State, Subnet
+from orchestrator.model.observed import Container, Endpoint, Network, State
+from orchestrator.model.subnet import Subnet
 from orchestrator.wire.networks import network_from, network_summary
 
 APP = Network(
