@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
@@ -11,6 +12,8 @@ from orchestrator.model.events import Event
 
 _KEPT = 100_000
 _TRIM_EVERY = 1_000
+# Read in some milliseconds.
+_PAGE = 500
 
 
 class EventLog:
@@ -36,16 +39,25 @@ class EventLog:
 
     def between(self, since: float, until: float) -> Iterator[Event]:
         """The events from since to until (Unix seconds, both included), oldest first."""
-        rows = self._connection.execute(
-            "SELECT value FROM events WHERE time >= ? AND time <= ? ORDER BY seq", (since, until)
-        )
-        return (self._decode(row[0]) for row in rows)
+        return chain.from_iterable(self.pages(since, until))
 
-    def about(self, text: str, since: float, until: float) -> Iterator[Event]:
-        """The events of that time in which the text occurs, oldest first."""
-        rows = self._connection.execute(
-            "SELECT value FROM events WHERE time >= ? AND time <= ? AND instr(value, ?)"
-            " ORDER BY seq",
-            (since, until, text.encode()),
-        )
-        return (self._decode(row[0]) for row in rows)
+    def pages(self, since: float, until: float, text: str = "") -> Iterator[list[Event]]:
+        """The events of that time in which the text occurs, oldest first: those that there are
+        now, piece by piece, so that others may go on in between. A piece may be empty."""
+        # Their order is that in which they happened, which the clock may have been set back in.
+        first, last = self._connection.execute(
+            "SELECT min(seq), max(seq) FROM events WHERE time BETWEEN ? AND ?", (since, until)
+        ).fetchone()
+        return self._pages(first or 0, last or -1, (since, until, text.encode()))
+
+    def _pages(
+        self, first: int, last: int, wanted: tuple[float, float, bytes]
+    ) -> Iterator[list[Event]]:
+        for begin in range(first, last + 1, _PAGE):
+            rows = self._connection.execute(
+                # Not by the index of times (hence the +), which would go through all of them.
+                "SELECT value FROM events WHERE seq BETWEEN ? AND ?"
+                " AND +time BETWEEN ? AND ? AND instr(value, ?) ORDER BY seq",
+                (begin, min(last, begin + _PAGE - 1), *wanted),
+            ).fetchall()
+            yield [self._decode(row[0]) for row in rows]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import json
+import math
 
+import anyio.lowlevel
 from aiohttp import web
 
 from orchestrator.api.docker.requests import seconds
@@ -95,10 +97,14 @@ class StackViewHandlers:
         name, query = request.match_info["name"], request.query
         self._controller.record(name)
         since = seconds(request, "since") or 0.0
-        until = seconds(request, "until") or time.time()
-        events = self._parts.events.log.about(name, since, until)
+        until = seconds(request, "until") or math.inf
         service = query.get("service") or ""
-        return web.json_response([event_message(e) for e in events if is_about(e, name, service)])
+        told: list[str] = []
+        for page in self._parts.events.log.pages(since, until, name):
+            told += [json.dumps(event_message(e)) for e in page if is_about(e, name, service)]
+            # A long history must not keep others waiting.
+            await anyio.lowlevel.checkpoint()
+        return web.json_response(text=f"[{','.join(told)}]")
 
 
 def is_about(event: Event, stack: str, service: str) -> bool:
