@@ -21,6 +21,7 @@ from typing import Any
 import anyio
 import structlog
 
+from orchestrator.aio.clock import open_clock
 from orchestrator.aio.lasting import Background, lasting
 from orchestrator.api.listeners import check_listeners, served
 from orchestrator.api.parts import Parts
@@ -57,6 +58,7 @@ from orchestrator.runtime.machine import machine_is_stopping
 from orchestrator.runtime.namespaces import enter_private_mounts
 from orchestrator.settings import Settings, load_settings
 from orchestrator.state.database import Database, open_database
+from orchestrator.state.times import latest_time
 
 
 def main() -> int:
@@ -75,9 +77,9 @@ def main() -> int:
             directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         with _alone(settings.run_dir / "engine.lock"):
             _log_to(settings.log_file)
+            _allow_descriptors()
             cgroup_layout = layout()
             outside = enter_private_mounts(cgroup_layout == "hybrid")
-            _allow_descriptors()
             with open_database(settings.data_dir / "state.db") as database:
                 anyio.run(_serve, settings, database, cgroup_layout, outside)
     except PystackError as error:
@@ -116,8 +118,6 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _log_to(path: Path) -> None:
-    """JSON lines in the file; on a terminal a person's form as well."""
 def _allow_descriptors() -> None:
     """As many open files as may be: a container takes three of the engine's, and a login shell
     allows 1024 until it is asked for more. Containers do not inherit it, theirs is always set.
@@ -128,6 +128,8 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _log_to(path: Path) -> None:
+    """JSON lines in the file; on a terminal a person's form as well."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -158,6 +160,7 @@ async def _serve(
     began = time.monotonic()
     log = structlog.get_logger()
     events = Events(database.events)
+    clock = open_clock(settings.data_dir / "clock", partial(latest_time, database))
     runtime = await choose_runtime(settings)
     if problem := await load_profile():
         log.warning("containers run without AppArmor", problem=problem)
@@ -198,6 +201,7 @@ async def _serve(
                 tasks,
                 settings.log_max_bytes,
                 in_order,
+                clock.now,
             )
             recovery = Recovery(
                 records, containers, runtime, networks, volumes, launcher, tasks, in_order
@@ -211,9 +215,12 @@ async def _serve(
                 builds=builds,
                 grants=grants,
             )
-            controller = Controller(database, nouns, events, tasks, settings.kept_revisions)
+            controller = Controller(
+                database, nouns, events, tasks, settings.kept_revisions, clock.now
+            )
             parts = Parts(
                 settings=settings,
+                clock=clock,
                 nouns=nouns,
                 controller=controller,
                 events=events,
@@ -249,6 +256,7 @@ async def _serve(
                 if await machine_is_stopping():
                     log.info("the machine goes down, and the containers with it")
                     await containers.end_with_machine()
+            launcher.give_up_all()
             root.cancel_scope.cancel()
         if not any(c.running for c in database.containers):
             await networks.leave()

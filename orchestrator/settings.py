@@ -47,7 +47,7 @@ class Settings:
     # Seconds after which a call of the OCI runtime that does not answer is ended: to create, start
     # and exec, where it may wait for an image's disk, and for all else.
     runtime_start_timeout_s: int = 120
-    runtime_timeout_s: int = 30
+    runtime_timeout_s: int = 10
     cgroup_parent: str = "pystack"
     registries: Mapping[str, Registry] = field(default_factory=dict)
     docker_config: Path = Path("~/.docker/config.json")

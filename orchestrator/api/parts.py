@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.aio.clock import Clock
 from orchestrator.controller.controller import Controller
 from orchestrator.controller.execute import Nouns
 from orchestrator.engine.commit import Commits
@@ -24,9 +25,11 @@ from orchestrator.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The engine as the API sees it; `shutdown` asks the process to end."""
+    """The engine as the API sees it; `shutdown` asks the process to end, `clock` is the one that the
+    times of containers and wishes are of."""
 
     settings: Settings
+    clock: Clock
     nouns: Nouns
     controller: Controller
     events: Events

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -65,11 +65,19 @@ class Ticket:
 
 
 class Controller:
-    """Keeps every stack as it is wanted; `tasks` is where the loops live."""
+    """Keeps every stack as it is wanted; `tasks` is where the loops live, `now` the clock of all
+    that is compared, which must not jump."""
 
     def __init__(
-        self, database: Database, nouns: Nouns, events: Events, tasks: Tasks, kept: int
+        self,
+        database: Database,
+        nouns: Nouns,
+        events: Events,
+        tasks: Tasks,
+        kept: int,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._database = database
         self._nouns = nouns
         self._events = events
@@ -82,18 +90,18 @@ class Controller:
     def resume(self) -> None:
         """Nothing; the loops of all stacks that were wanted before go on."""
         for record in self._database.stacks:
-            self._begin(record, time.time(), tried_before=True)
+            self._begin(record, self._now(), tried_before=True)
 
     # -- wishes ----------------------------------------------------------------------------
 
     def plan_up(self, stack: Stack, options: UpOptions) -> Plan:
         """What `up` would do now."""
-        desired = self._wanted_up(stack, options, time.time())
+        desired = self._wanted_up(stack, options, self._now())
         return diff(desired, self.observed(stack))
 
     def up(self, stack: Stack, options: UpOptions, cause: str = "up") -> Ticket:
         """The wish that the stack runs; `cause` is what the history says of it."""
-        now = time.time()
+        now = self._now()
         desired = self._wanted_up(stack, options, now)
         self.history.note(desired.stack, cause)
         return self._want(stack.name, desired, now, cause)
@@ -109,18 +117,18 @@ class Controller:
 
     def stop(self, name: str, services: Iterable[str], grace_s: float | None) -> Ticket:
         """The wish that the stack, or some of its services, are stopped.  Raises: NotFound."""
-        desired, named, now = *self._known(name, services), time.time()
+        desired, named, now = *self._known(name, services), self._now()
         return self._want(name, wanted_stopped(desired, named, grace_s, now), now, "stop")
 
     def start(self, name: str, services: Iterable[str]) -> Ticket:
         """The wish that the stack, or some of its services, run again.  Raises: NotFound."""
-        desired, named, now = *self._known(name, services), time.time()
+        desired, named, now = *self._known(name, services), self._now()
         return self._want(name, wanted_started(desired, named, now), now, "start")
 
     def restart(self, name: str, services: Iterable[str], grace_s: float | None) -> Ticket:
         """The wish that the containers of the stack, or of some of its services, are started
         anew.  Raises: NotFound."""
-        desired, named, now = *self._known(name, services), time.time()
+        desired, named, now = *self._known(name, services), self._now()
         return self._want(name, wanted_restarted(desired, named, grace_s, now), now, "restart")
 
     def down(
@@ -130,7 +138,7 @@ class Controller:
 
         Works for a stack without a record too: its containers, networks and volumes carry its name.
         """
-        before, now = self._before(name), time.time()
+        before, now = self._before(name), self._now()
         base = before or Desired(stack=stack or Stack(name=name))
         desired = replace(base, wish="removed", since=now, remove_volumes=volumes, grace_s=grace_s)
         return self._want(name, desired, now, "down")
@@ -144,7 +152,7 @@ class Controller:
         Raises: PystackError: one of these cannot be had.
         """
         refresh = frozenset([service.name]) if options.refresh else frozenset[str]()
-        desired = Desired(stack=stack, refresh=refresh, since=time.time())
+        desired = Desired(stack=stack, refresh=refresh, since=self._now())
         plan = ingredients(desired, self.observed(stack), service)
         outcome = await self._executor.execute(plan, lambda: _no_gate, report)
         if outcome.failed:
@@ -157,14 +165,16 @@ class Controller:
         desired = wanted_up(stack, options, self._before(stack.name), now)
         if options.pull == "never":
             return desired
-        # What was pulled longer ago than the service allows is asked for again.
+        # What was pulled longer ago than the service allows is asked for again, and what was by a
+        # clock that was wrong.
+        today = time.time()
         old = {
             s.name
             for s in stack.services
             if s.pull_after_s
             and s.build is None
             and (image := self._nouns.images.find(s.container.image)) is not None
-            and now - image.pulled_at >= s.pull_after_s
+            and not 0 <= today - image.pulled_at < s.pull_after_s
         }
         return replace(desired, refresh=desired.refresh | old)
 
@@ -226,7 +236,7 @@ class Controller:
 
     def observed(self, stack: Stack) -> Observed:
         """What is there of the stack."""
-        return observe(stack, self._database, self._nouns.images)
+        return observe(stack, self._database, self._nouns.images, self._now())
 
     def known(self, name: str) -> bool:
         """Whether anything of a stack of that name is there."""
@@ -312,7 +322,7 @@ class Controller:
     def _loop(self, name: str) -> StackLoop:
         loop = self._loops.get(name)
         if loop is None:
-            loop = StackLoop(name, self._observe, self._executor, self._changes, self)
+            loop = StackLoop(name, self._observe, self._executor, self._changes, self, self._now)
             self._loops[name] = loop
         return loop
 

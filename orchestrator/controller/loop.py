@@ -76,8 +76,10 @@ class StackLoop:
         executor: Executor,
         changes: Changes,
         notes: Notes,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
+        self._now = now
         self.progress: Broadcast[Progress] = Broadcast()
         self.status = Status()
         self._observed = observed
@@ -187,7 +189,7 @@ class StackLoop:
             now = self.plan(desired)
             return True if now.actions or now.judgements or not now.waiting else None
 
-        wait_s = None if plan.wake_at is None else max(0.0, plan.wake_at - time.time())
+        wait_s = None if plan.wake_at is None else max(0.0, plan.wake_at - self._now())
         with anyio.move_on_after(wait_s):
             await self._changes.until(other)
 

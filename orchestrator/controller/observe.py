@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 from orchestrator.controller.observed import Observed
@@ -18,7 +17,7 @@ class ImageFinder(Protocol):
     def find(self, text: str) -> Image | None: ...
 
 
-def observe(stack: Stack, database: Database, images: ImageFinder) -> Observed:
+def observe(stack: Stack, database: Database, images: ImageFinder, now: float) -> Observed:
     """What is there of the stack now."""
     own = (c for c in database.containers if c.spec.labels.get(labels.PROJECT) == stack.name)
     network_names = {n.name for n in stack.networks}
@@ -37,5 +36,5 @@ def observe(stack: Stack, database: Database, images: ImageFinder) -> Observed:
             if v.name in volume_names or v.labels.get(labels.PROJECT) == stack.name
         },
         images={reference: image.id for reference, image in found.items() if image is not None},
-        now=time.time(),
+        now=now,
     )

@@ -9,22 +9,24 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import structlog
 from anyio import to_thread
 
 from orchestrator.aio.lasting import Tasks, lasting
+from orchestrator.aio.patience import after, shielded_for
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.admission import admit
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords, name_taken, not_running
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.images import Images
-from orchestrator.engine.launch import Launcher
+from orchestrator.engine.launch import HANGS_AFTER_S, Launcher
 from orchestrator.engine.live import LiveChanges
 from orchestrator.engine.mount_plan import planned_mounts
 from orchestrator.engine.networks import Networks
@@ -60,6 +62,7 @@ _HOOKS_AGAIN_S = 300.0
 class Containers:
     """Every container of this engine; `tasks` is where the supervisors live.
 
+    `now` is the clock of their times, which must not jump.
     One that was found dead is started again by its policy, but for those that `in_order` is true
     of: they are `due`, and whoever keeps their order starts them.
     """
@@ -76,7 +79,9 @@ class Containers:
         tasks: Tasks,
         log_max_bytes: int,
         in_order: Callable[[Container], bool] = lambda _: False,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._log_max_bytes = log_max_bytes
         self._in_order = in_order
         self._found_dead: set[str] = set()
@@ -91,7 +96,7 @@ class Containers:
         self._hooks = hooks
         self._tasks = tasks
         self._supervisors: dict[str, anyio.CancelScope] = {}
-        self._probes = Probes(records, images, runtime)
+        self._probes = Probes(records, images, runtime, now)
         self.streams = Streams(records, tasks)
         self.adjust = Adjustments(records, runtime, networks)
         connections = Connections(records, networks)
@@ -144,7 +149,7 @@ class Containers:
         for mount in wanted:
             check_source(mount)
         draft = Container(
-            id=new_id(), name=name, spec=spec, image_id=image.id, created_at=time.time(),
+            id=new_id(), name=name, spec=spec, image_id=image.id, created_at=self._now(),
             auto_remove=auto_remove,
         )  # fmt: skip
         endpoints = self._networks.lease(draft, spec.attachments)
@@ -194,7 +199,7 @@ class Containers:
                 about=container.name,
                 hint=f"stop it first (`pystack stop {container.name}`), or remove with -f",
             )
-        async with self._records.lock(container.id):
+        async with self._at_rest(container.id):
             if self._records.find(container.id) is None:
                 return
             with anyio.CancelScope(shield=True):
@@ -227,7 +232,8 @@ class Containers:
     async def start(self, reference: str) -> Container:
         """The container, running; one that runs already is left alone.
 
-        Raises: NotFound; Failed: the runtime refused; Conflict: a port is taken.
+        Raises: NotFound; Failed: the runtime refused; Conflict: a port is taken; Unavailable: the
+        runtime hangs.
         """
         identifier = self.get(reference).id
         async with self._records.lock(identifier):
@@ -240,16 +246,17 @@ class Containers:
             container = self._records.change(
                 identifier, stopped_by_user=False, restart_count=count, due=False
             )
-            with anyio.CancelScope(shield=True):
-                try:
+            try:
+                with shielded_for(HANGS_AFTER_S):
                     container = await self._start(container)
-                except Exception:
-                    if container.auto_remove:
+            except BaseException:
+                if container.auto_remove:
+                    with anyio.CancelScope(shield=True):
                         await self.discard(container.id, volumes=True)
-                    elif container.state.status == "restarting":
-                        # Whoever would have started it again has just been ended.
-                        self._records.change(identifier, status="exited")
-                    raise
+                elif container.state.status == "restarting":
+                    # Whoever would have started it again has just been ended.
+                    self._records.change(identifier, status="exited")
+                raise
             self.watch(container)
         if container.spec.post_start:
             try:
@@ -272,7 +279,7 @@ class Containers:
             raise
         container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
-            oom_killed=False, started_at=time.time(), health=health,
+            oom_killed=False, started_at=self._now(), health=health,
             failing_streak=0, health_log=(), again=False,
         )  # fmt: skip
         self._volumes.tell_mounts("mount", container)
@@ -295,7 +302,7 @@ class Containers:
         container = self._records.change(identifier, stopped_by_user=True)
         if not container.running:
             # A start that is under way is let through first: it would outlive this.
-            async with self._records.lock(identifier):
+            async with self._at_rest(identifier):
                 if self._records.find(identifier) is None:
                     return
                 container = self._records.change(identifier, stopped_by_user=True)
@@ -313,6 +320,17 @@ class Containers:
         await self._ask_to_end(container, number or self._stop_signal(container), wait_s)
         if (now := self._records.find(identifier)) is not None:
             self._records.tell("stop", now)
+
+    @asynccontextmanager
+    async def _at_rest(self, identifier: str) -> AsyncGenerator[None]:
+        """The container's lock, while the block lasts; a start that hangs is given up for it."""
+        lock = self._records.lock(identifier)
+        with after(HANGS_AFTER_S, partial(self._launcher.give_up, identifier)):
+            await lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _ask_to_end(self, container: Container, number: int, wait_s: float) -> None:
         await self._signal(container, number)
@@ -436,6 +454,7 @@ class Containers:
             exited=self._exited,
             restart=self._restart,
             rotate=self._rotate,
+            now=self._now,
         )
 
         async def watch() -> None:
@@ -545,13 +564,13 @@ class Containers:
         if state.finished_at > state.started_at:
             return state.exit_code, state.oom_killed, state.finished_at
         code = await read_exit_code(bundle.exit_dir, container.id, 5.0)
-        oom, now = await to_thread.run_sync(was_oom_killed, bundle), time.time()
+        oom, now = await to_thread.run_sync(was_oom_killed, bundle), self._now()
         if code is not None:
             self._records.change(container.id, exit_code=code, oom_killed=oom, finished_at=now)
         return code, oom, now
 
     def _tell_end(self, container: Container, exit_code: int) -> None:
-        lasted_s = max(0, int(time.time() - container.state.started_at))
+        lasted_s = max(0, int(self._now() - container.state.started_at))
         self._records.tell(
             "die", container, {"exitCode": str(exit_code), "execDuration": str(lasted_s)}
         )
@@ -564,7 +583,7 @@ class Containers:
         async with self._records.lock(identifier):
             container = self._records.find(identifier)
             if container is not None and container.state.status == "restarting":
-                with anyio.CancelScope(shield=True):
+                with shielded_for(HANGS_AFTER_S):
                     container = await self._start(container)
         if container is None or not container.running:
             return None

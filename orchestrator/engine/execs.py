@@ -28,6 +28,7 @@ from orchestrator.model.observed import Container
 from orchestrator.runtime.attach import Attachment, attach, resize
 from orchestrator.runtime.bundle import exec_process, read_process
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.endings import end_monitor
 from orchestrator.runtime.execs import attached_exec, detached_exec
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import (
@@ -153,9 +154,9 @@ class Execs:
 
     async def recover(self) -> None:
         """Nothing, once every exec that a killed engine left is known again, or forgotten."""
-        for name in await to_thread.run_sync(self._records.names):
-            if not await self._adopted(name):
-                await to_thread.run_sync(self._records.discard, name)
+        async with anyio.create_task_group() as adopting:
+            for name in await to_thread.run_sync(self._records.names):
+                adopting.start_soon(self._recover, name)
 
     def check_startable(self, identifier: str) -> None:
         """Nothing, where it may be started.  Raises: Conflict."""
@@ -274,6 +275,10 @@ class Execs:
             action = f"{action}: {' '.join(found.spec.command)}"
         self._containers.tell(action, container, {"execID": found.id, **(more or {})})
 
+    async def _recover(self, name: str) -> None:
+        if not await self._adopted(name):
+            await to_thread.run_sync(self._records.discard, name)
+
     async def _adopted(self, name: str) -> bool:
         found = await to_thread.run_sync(self._records.read, name)
         if found is None or self._containers.find(found.container_id) is None:
@@ -290,7 +295,9 @@ class Execs:
             return True
         code = await read_exit_code(bundle.exit_dir, found.container_id, 5.0 if monitored else 0.0)
         if code is None and not pid:
-            return False  # it had not begun
+            # It had not begun, and nobody waits for it: its runtime may hang.
+            await to_thread.run_sync(end_monitor, bundle)
+            return False
         await self._over(found, _KILLED if code is None else code)
         return True
 

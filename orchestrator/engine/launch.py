@@ -15,6 +15,8 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from orchestrator.aio.patience import after
+from orchestrator.aio.slot import Slot
 from orchestrator.engine import binding
 from orchestrator.engine.binding import Binding
 from orchestrator.engine.grants import Grants
@@ -23,6 +25,7 @@ from orchestrator.engine.joining import Joining
 from orchestrator.engine.link_variables import link_variables
 from orchestrator.engine.networks import Networks
 from orchestrator.engine.volumes import Volumes
+from orchestrator.errors import Unavailable
 from orchestrator.model.container import Mount
 from orchestrator.model.ids import short_id
 from orchestrator.model.image import ImageConfig
@@ -31,6 +34,7 @@ from orchestrator.runtime.bundle import Bundle, oci_config, read_process, write_
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.confine import labels_of
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.endings import end_cgroup, end_monitor
 from orchestrator.runtime.init import find_init
 from orchestrator.runtime.kernel_limits import missing_limits
 from orchestrator.runtime.process import pid_start_time, wait_monitor
@@ -43,6 +47,11 @@ from orchestrator.volumes import mounts
 
 # Where a container finds the engine's socket.
 _SOCKET_PLACE = "/run/pystack"
+# How long conmon may take, after its container, for the log; and where it has no container.
+_LOG_S = 5.0
+_HANGING_S = 0.2
+# A start that took longer than this hangs.
+HANGS_AFTER_S = 5.0
 
 
 class Launcher:
@@ -68,6 +77,7 @@ class Launcher:
         self._volumes = volumes
         self.grants = grants
         self._limiter = limiter
+        self._launching: dict[str, anyio.CancelScope] = {}
         self._joining = Joining(database)
         self._binding = Binding(images, volumes, outside)
 
@@ -126,14 +136,37 @@ class Launcher:
         `created` is awaited between the creation and the start, when nothing was said yet.
 
         Raises: Failed: the runtime refused; its message is the error's.  Conflict: a port is taken.
+        Unavailable: the runtime hangs, or the launch was given up.
         """
-        async with self._limiter:
-            try:
-                return await self._launch(container, created)
-            except BaseException:
-                with anyio.move_on_after(30, shield=True):
-                    await self.land(container)
-                raise
+        # One that hangs uses no processor: others need not wait for it.
+        async with Slot(self._limiter) as slot:
+            with after(HANGS_AFTER_S, slot.free), anyio.CancelScope() as scope:
+                self._launching[container.id] = scope
+                try:
+                    return await self._launch(container, created)
+                except BaseException:
+                    # Each of its parts has a time of its own.
+                    with anyio.CancelScope(shield=True):
+                        await self.land(container)
+                    raise
+                finally:
+                    del self._launching[container.id]
+        raise Unavailable(
+            f"the start of {container.name} was given up: it hung, and was wanted no more",
+            code="start-given-up",
+            about=container.name,
+            hint="start it again",
+        )
+
+    def give_up(self, identifier: str) -> None:
+        """Nothing; a launch of the container that is under way is undone, and raises."""
+        if (scope := self._launching.get(identifier)) is not None:
+            scope.cancel()
+
+    def give_up_all(self) -> None:
+        """Nothing; all launches that are under way are undone."""
+        for identifier in list(self._launching):
+            self.give_up(identifier)
 
     async def _launch(
         self, container: Container, created: Callable[[str], Awaitable[None]]
@@ -217,9 +250,27 @@ class Launcher:
         """Nothing, once no process, port, mount or cgroup of the container is left."""
         await self._networks.withdraw(container)
         await self._runtime.delete(container.id, force=True)
-        await wait_monitor(self.bundle(container))
+        await self.unwatch(container.id)
         await to_thread.run_sync(self.clear, container.id, container.spec.cgroup_parent)
         await self._volumes.leave(container)
+
+    async def unwatch(self, identifier: str) -> None:
+        """Nothing, once no conmon of the container is left, nor a runtime that it waits for.
+
+        It has some seconds for the last of the log, unless it hangs with its runtime: then there
+        is no container that it could have anything from.
+        """
+        place = self.place(identifier)
+        bundle = Bundle(
+            id=identifier, path=place, rootfs=place, log_path=place, exit_dir=place / "exit"
+        )
+        if bundle.conmon_pid_file.exists():
+            patience_s = _LOG_S if bundle.pid_file.exists() else _HANGING_S
+            if await wait_monitor(bundle, patience_s):
+                return
+        elif not bundle.config.exists():
+            return
+        await to_thread.run_sync(end_monitor, bundle)
 
     def clear(self, identifier: str, cgroup_parent: str = "") -> None:
         """Nothing, once mounts, run-time files and cgroup are gone (blocking)."""
@@ -230,7 +281,9 @@ class Launcher:
             mounts.unmount(place / name)
         shutil.rmtree(place, ignore_errors=True)
         self.grants.clear(identifier)
-        remove_cgroup(f"{cgroup_parent or self._settings.cgroup_parent}/{identifier}")
+        cgroup = f"{cgroup_parent or self._settings.cgroup_parent}/{identifier}"
+        if not remove_cgroup(cgroup) and end_cgroup(cgroup):
+            remove_cgroup(cgroup)
 
     def cgroup(self, container: Container) -> str:
         """The path of the container's cgroup below each hierarchy's root."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from functools import partial
 
 from orchestrator.engine.container_records import ContainerRecords
@@ -18,7 +18,14 @@ _HEALTH_LOG = 5
 class Probes:
     """Health probes of running containers."""
 
-    def __init__(self, records: ContainerRecords, images: Images, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        records: ContainerRecords,
+        images: Images,
+        runtime: Runtime,
+        now: Callable[[], float],
+    ) -> None:
+        self._now = now
         self._records = records
         self._images = images
         self._runtime = runtime
@@ -40,18 +47,18 @@ class Probes:
             argv = test[1:]
         # In a frozen container a probe only times out: it waits as the container does.
         await self._records.changes.until(partial(self._goes_on, container.id))
-        began = time.time()
+        began = self._now()
         try:
             result = await self._runtime.exec(container.id, argv, timeout_s=timeout_s)
         except TimeoutError:
             if not self._goes_on(container.id):
                 return await self.probe(container, timeout_s)
             return ProbeResult(
-                started_at=began, ended_at=time.time(), exit_code=-1,
+                started_at=began, ended_at=self._now(), exit_code=-1,
                 output=f"the probe took longer than {timeout_s:g} s and was ended",
             )  # fmt: skip
         return ProbeResult(
-            started_at=began, ended_at=time.time(), exit_code=result.exit_code,
+            started_at=began, ended_at=self._now(), exit_code=result.exit_code,
             output=(result.stdout + result.stderr)[-4096:].decode(errors="replace"),
         )  # fmt: skip
 

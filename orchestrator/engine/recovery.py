@@ -54,13 +54,15 @@ class Recovery:
         """
         running: list[Container] = []
         dead: list[str] = []
-        for container in self._records.all():
-            if not container.running:
-                await logged(partial(self._settle, container), f"settling {container.name}")
-            elif alive(container.state.pid, container.state.pid_started):
-                running.append(await self._containers.adjust.settled(container))
-            else:
-                dead.append(container.id)
+        async with anyio.create_task_group() as settling:
+            for container in self._records.all():
+                if not container.running:
+                    settle = partial(self._settle, container)
+                    settling.start_soon(logged, settle, f"settling {container.name}")
+                elif alive(container.state.pid, container.state.pid_started):
+                    running.append(await self._containers.adjust.settled(container))
+                else:
+                    dead.append(container.id)
         await self._networks.restore(running)
         await logged(
             partial(self._sweep, {c.id for c in self._records.all()}), "sweeping containers"
@@ -128,4 +130,5 @@ class Recovery:
             for name in set(names) - known:
                 await self._launcher.forget(name)
                 await self._runtime.delete(name, force=True)
+                await self._launcher.unwatch(name)
                 await to_thread.run_sync(self._launcher.clear, name)

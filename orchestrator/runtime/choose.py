@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,23 @@ from orchestrator.runtime.bundle import write_bundle
 from orchestrator.runtime.cgroups import remove_cgroup
 from orchestrator.runtime.devices import device_rules
 from orchestrator.runtime.driver import Runtime
+from orchestrator.runtime.endings import end_cgroup
 from orchestrator.runtime.messages import runtime_message
 from orchestrator.runtime.paths import Bundle
 from orchestrator.settings import Settings
 
 _PREFERRED = ("crun", "runc")
-_PROBE_TIMEOUT_S = 30.0
+# Whoever starts an engine waits 15 s for it.
+_PROBE_TIMEOUT_S = 5.0
+_HANGS = "did not answer in time"
 
 
 async def choose_runtime(settings: Settings) -> Runtime:
     """The runtime to use: the one in the settings, else the first of crun and runc that works.
 
-    Each is tried with a real container, created and deleted. Raises: Unavailable: none works
-    (no-runtime), or conmon is missing (no-conmon).
+    Each is tried with a real container, created and deleted. Where none works but one hangs, that
+    one is used all the same. Raises: Unavailable: none works (no-runtime), or conmon is missing
+    (no-conmon).
     """
     conmon = shutil.which("conmon")
     if conmon is None:
@@ -40,6 +45,7 @@ async def choose_runtime(settings: Settings) -> Runtime:
         )
     wanted = (settings.runtime,) if settings.runtime else _PREFERRED
     refused: list[str] = []
+    hanging = ""
     for name in wanted:
         path = shutil.which(name)
         if path is None:
@@ -48,22 +54,39 @@ async def choose_runtime(settings: Settings) -> Runtime:
         problem = await _problem(settings, path)
         if problem:
             refused.append(f"{Path(name).name}: {problem}")
+            hanging = hanging or (path if problem == _HANGS else "")
             continue
-        return Runtime(
-            name=Path(path).name,
-            version=await _version(path),
-            reason=_reason(settings, refused),
-            path=path,
-            refused=tuple(refused),
-            root=settings.run_dir / "runtime",
-            conmon=conmon,
-            others=_others(path),
-        )
+        reason = _reason(settings, refused)
+        return _runtime(settings, path, conmon, await _version(path), reason, refused)
+    if hanging:
+        # What hangs now may answer later, and containers that run need their engine.
+        reason = "it hangs, and no other works here"
+        return replace(_runtime(settings, hanging, conmon, "", reason, refused), hangs=True)
     raise Unavailable(
         f"no OCI runtime works here: {'; '.join(refused)}",
         code="no-runtime",
         about=", ".join(wanted),
         hint="install one: `apt-get install crun` or `apt-get install runc`",
+    )
+
+
+def _runtime(
+    settings: Settings, path: str, conmon: str, version: str, reason: str, refused: list[str]
+) -> Runtime:
+    name = Path(path).name
+    return Runtime(
+        name=name,
+        version=version,
+        reason=reason,
+        path=path,
+        refused=tuple(refused),
+        # One for each: no runtime can read another one's records, and a later engine may choose
+        # another.
+        root=settings.run_dir / f"runtime-{name}",
+        conmon=conmon,
+        others=_others(path),
+        start_timeout_s=settings.runtime_start_timeout_s,
+        timeout_s=settings.runtime_timeout_s,
     )
 
 
@@ -82,7 +105,10 @@ def _reason(settings: Settings, refused: list[str]) -> str:
 
 
 async def _version(path: str) -> str:
-    done = await run_process([path, "--version"], timeout_s=_PROBE_TIMEOUT_S)
+    try:
+        done = await run_process([path, "--version"], timeout_s=_PROBE_TIMEOUT_S)
+    except TimeoutError:
+        return ""
     first = done.stdout.decode(errors="replace").partition("\n")[0].split()
     return first[-1] if first else ""
 
@@ -94,15 +120,14 @@ async def _problem(settings: Settings, path: str) -> str:
         bundle, config = _probe(Path(place), f"/{cgroup}")
         await to_thread.run_sync(write_bundle, bundle, config)
         common = [path, "--root", str(Path(place) / "state")]
+        patience_s = min(_PROBE_TIMEOUT_S, settings.runtime_start_timeout_s)
         try:
-            made = await run_process(
-                [*common, "create", "--bundle", place, bundle.id], timeout_s=_PROBE_TIMEOUT_S
-            )
-            gone = await run_process(
-                [*common, "delete", "--force", bundle.id], timeout_s=_PROBE_TIMEOUT_S
-            )
+            with anyio.fail_after(patience_s):
+                made = await run_process([*common, "create", "--bundle", place, bundle.id])
+                gone = await run_process([*common, "delete", "--force", bundle.id])
         except TimeoutError:
-            return "did not answer in time"
+            await to_thread.run_sync(end_cgroup, cgroup)
+            return _HANGS
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(remove_cgroup, cgroup)

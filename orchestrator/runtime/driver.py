@@ -8,6 +8,7 @@ deleting what is gone are fine.  Source: crun(1), runc(8), conmon(8).
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import structlog
+from anyio import to_thread
 
 from orchestrator.aio.process import Completed, run_process
-from orchestrator.errors import Failed
+from orchestrator.errors import Failed, Unavailable
 from orchestrator.runtime.bundle import exec_process, read_process
-from orchestrator.runtime.messages import failure
+from orchestrator.runtime.endings import end_cgroup
+from orchestrator.runtime.messages import STARTING, failure, unanswered
 from orchestrator.runtime.monitor import start_monitor
 from orchestrator.runtime.paths import Bundle
 from orchestrator.runtime.process import pid_start_time, send_signal
 
-_COMMAND_TIMEOUT_S = 60.0
 _SIGKILL = 9
 
 
@@ -44,7 +47,9 @@ class Program:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """The OCI runtime. `reason` says why this one, `refused` what was said of others, `others` are
-    the programs that a container may name instead, by name."""
+    the programs that a container may name instead, by name. Each call of it is ended when it takes
+    longer than `start_timeout_s` (to create, start and exec) or `timeout_s` (all else); one that
+    `hangs` is not asked to take anything down."""
 
     name: str
     version: str
@@ -54,6 +59,9 @@ class Runtime:
     root: Path
     conmon: str = "/usr/bin/conmon"
     others: Mapping[str, str] = field(default_factory=dict)
+    start_timeout_s: float = 120.0
+    timeout_s: float = 10.0
+    hangs: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -68,7 +76,7 @@ class Runtime:
     def _program(self, name: str = "") -> Program:
         # A root of its own each: no runtime can read another one's records.
         if name in self.others:
-            return Program(self.others[name], self.root.with_name(f"{self.root.name}-{name}"))
+            return Program(self.others[name], self.root.with_name(f"runtime-{name}"))
         return Program(self.path, self.root)
 
     async def create(self, bundle: Bundle) -> int:
@@ -76,27 +84,28 @@ class Runtime:
 
         One that exists already and lives is left alone. Raises: Failed, with the runtime's message;
         code command-not-found or command-not-executable where the command is to blame.
+        Unavailable: it did not answer.
         """
         if (self.program(bundle.id).root / bundle.id).exists():
             if pid := await self._created(bundle):
                 return pid
             await self.delete(bundle.id, force=True)
         try:
-            # Shielded (it has a time-out of its own): half a creation would leave a conmon that
-            # makes the container after everything was taken down.
-            with anyio.CancelScope(shield=True):
-                program = self._program(bundle.runtime)
-                pid = await start_monitor(
-                    bundle,
-                    conmon=self.conmon,
-                    runtime=program.path,
-                    runtime_args=program.arguments,
-                )
-        except Failed as error:
+            program = self._program(bundle.runtime)
+            pid = await start_monitor(
+                bundle,
+                conmon=self.conmon,
+                runtime=program.path,
+                runtime_args=program.arguments,
+                timeout_s=self.start_timeout_s,
+            )
+        except BaseException as error:
             # A runtime that fails half-way may leave its record and cgroups behind.
             with anyio.CancelScope(shield=True):
                 await self.delete(bundle.id, force=True)
-            raise _naming_the_command(error, bundle) from None
+            if isinstance(error, Failed):
+                raise _naming_the_command(error, bundle) from None
+            raise
         return pid
 
     async def start(self, identifier: str) -> None:
@@ -116,16 +125,46 @@ class Runtime:
             raise failure(done.stderr.decode(errors="replace"), identifier, "kill")
 
     async def delete(self, identifier: str, *, force: bool = False) -> None:
-        """Forget the ended container and its cgroup; with `force` kill it first. Gone is fine.
+        """Forget the ended container; with `force` kill it first, if need be without the runtime,
+        which may hang or be broken. Gone is fine.
 
-        Raises: Failed: it still runs, or cannot be taken down.
+        Raises: Failed: it still runs, or cannot be taken down; Unavailable: no answer.
         """
-        if not (self.program(identifier).root / identifier).exists():
+        program = self.program(identifier)
+        if not (program.root / identifier).exists():
             return
-        more = ["--force"] if force else []
-        done = await self._command(identifier, "delete", *more, identifier)
-        if done.exit_code and not _is_gone(done):
-            raise failure(done.stderr.decode(errors="replace"), identifier, "delete")
+        if (
+            force
+            and self.hangs
+            and await to_thread.run_sync(self._ended_by_hand, program, identifier)
+        ):
+            return
+        try:
+            more = ["--force"] if force else []
+            done = await self._command(identifier, "delete", *more, identifier)
+            if done.exit_code and not _is_gone(done):
+                raise failure(done.stderr.decode(errors="replace"), identifier, "delete")
+        except (Failed, Unavailable) as error:
+            if not force or not await to_thread.run_sync(self._ended_by_hand, program, identifier):
+                raise
+            structlog.get_logger().warning(
+                "container taken down without its runtime", container=identifier, error=str(error)
+            )
+
+    def _ended_by_hand(self, program: Program, identifier: str) -> bool:
+        """Whether nothing of the container runs, and the runtime's record of it is gone."""
+        try:
+            config = json.loads((self._place(identifier) / "config.json").read_bytes())
+            path = str(config["linux"]["cgroupsPath"])
+        except (OSError, ValueError, KeyError):
+            return False
+        if not end_cgroup(path):
+            return False
+        shutil.rmtree(program.root / identifier, ignore_errors=True)
+        return True
+
+    def _place(self, identifier: str) -> Path:
+        return self.root.parent / "containers" / identifier
 
     async def pause(self, identifier: str) -> None:
         """Freeze every process of the container.  Raises: Failed."""
@@ -144,7 +183,7 @@ class Runtime:
 
         Raises: Failed: the kernel refused.
         """
-        file = self.root.parent / "containers" / identifier / f"limits-{uuid.uuid4().hex}.json"
+        file = self._place(identifier) / f"limits-{uuid.uuid4().hex}.json"
         try:
             file.write_text(json.dumps(limits))
             done = await self._command(identifier, "update", "--resources", str(file), identifier)
@@ -169,9 +208,10 @@ class Runtime:
         environment of the container's command. What takes longer is killed. A command that cannot
         be executed ends with the runtime's code for that, and its message as stderr.
 
-        Raises: TimeoutError; Failed: the container does not run.
+        Raises: TimeoutError; Unavailable: the runtime did not even begin it in that time;
+        Failed: the container does not run.
         """
-        place = self.root.parent / "containers" / identifier
+        place = self._place(identifier)
         name = f"probe-{uuid.uuid4().hex}"
         pid_file, spec = place / f"{name}.pid", place / f"{name}.json"
         try:
@@ -188,9 +228,11 @@ class Runtime:
                 [program.path, *program.arguments, *command], timeout_s=timeout_s, output=kept.take
             )
             return Completed(done.exit_code, bytes(kept.streams[1]), bytes(kept.streams[2]))
-        except BaseException:
+        except BaseException as error:
             # The runtime is dead by now, the command in the container is not.
-            _kill_from(pid_file)
+            begun = _kill_from(pid_file)
+            if isinstance(error, TimeoutError) and not begun:
+                raise unanswered(program.path, "exec", identifier, timeout_s or 0.0) from None
             raise
         finally:
             pid_file.unlink(missing_ok=True)
@@ -217,17 +259,13 @@ class Runtime:
 
     async def _command(self, identifier: str, *words: str) -> Completed:
         program = self.program(identifier)
+        timeout_s = self.start_timeout_s if words[0] in STARTING else self.timeout_s
         try:
             return await run_process(
-                [program.path, *program.arguments, *words], timeout_s=_COMMAND_TIMEOUT_S
+                [program.path, *program.arguments, *words], timeout_s=timeout_s
             )
         except TimeoutError:
-            raise Failed(
-                f"{self.name} {words[0]} did not end within {_COMMAND_TIMEOUT_S:.0f} s",
-                code="runtime-timeout",
-                about=identifier,
-                hint="look for processes in state D, and at the kernel's log",
-            ) from None
+            raise unanswered(program.path, words[0], identifier, timeout_s) from None
 
 
 class _Kept:
@@ -284,10 +322,12 @@ def _not_running(identifier: str) -> Failed:
     )
 
 
-def _kill_from(pid_file: Path) -> None:
+def _kill_from(pid_file: Path) -> bool:
+    """Whether there was a command: its process, if it still lives, is killed."""
     try:
         pid = int(pid_file.read_text())
     except (FileNotFoundError, ValueError):
-        return
+        return False
     if started := pid_start_time(pid):
         send_signal(pid, started, _SIGKILL)
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from orchestrator.runtime.attach import Attachment, attach
 from orchestrator.runtime.driver import Runtime
-from orchestrator.runtime.monitor import Pipe, created_pid, prepare, spawn_monitor
+from orchestrator.runtime.monitor import Pipe, answering, created_pid, prepare, spawn_monitor
 from orchestrator.runtime.paths import Bundle
 
 
@@ -41,38 +41,49 @@ async def attached_exec(
 
     Leaving the block leaves the command running, without anybody at its streams.
 
-    Raises: Failed: it cannot be executed (command-not-found, …) or the container does not run.
+    Raises: Failed: it cannot be executed (command-not-found, …) or the container does not run;
+    Unavailable: no answer.
     """
     command = await _prepared(runtime, bundle, process, attached=True)
-    with Pipe() as sync, Pipe() as attached, Pipe() as start:
-        # conmon reads once before it goes to the background, and once before it runs the command.
-        os.write(start.write_end, b"\0")
-        pipes = {
-            "_OCI_SYNCPIPE": sync.write_end,
-            "_OCI_ATTACHPIPE": attached.write_end,
-            "_OCI_STARTPIPE": start.read_end,
-        }
-        os.set_blocking(start.read_end, True)
-        said = await spawn_monitor(bundle, command, pipes)
-        sync.close_write()
-        attached.close_write()
-        await attached.read_report()
-        async with attach(bundle.attach_dir) as streams:
+    async with AsyncExitStack() as stack:
+        async with _answering(runtime, bundle):
+            sync = stack.enter_context(Pipe())
+            attached = stack.enter_context(Pipe())
+            start = stack.enter_context(Pipe())
+            # conmon reads once before it goes to the background, and once before it runs the
+            # command.
+            os.write(start.write_end, b"\0")
+            pipes = {
+                "_OCI_SYNCPIPE": sync.write_end,
+                "_OCI_ATTACHPIPE": attached.write_end,
+                "_OCI_STARTPIPE": start.read_end,
+            }
+            os.set_blocking(start.read_end, True)
+            said = await spawn_monitor(bundle, command, pipes)
+            sync.close_write()
+            attached.close_write()
+            await attached.read_report()
+            streams = await stack.enter_async_context(attach(bundle.attach_dir))
             os.write(start.write_end, b"\0")
             pid = await created_pid(bundle, sync, said, "exec")
-            yield Session(pid, streams)
+        yield Session(pid, streams)
 
 
 async def detached_exec(runtime: Runtime, bundle: Bundle, process: Mapping[str, Any]) -> int:
     """The pid of the command, started in the background.
 
-    Raises: Failed: as `attached_exec`.
+    Raises: Failed, Unavailable: as `attached_exec`.
     """
     command = await _prepared(runtime, bundle, process, attached=False)
-    with Pipe() as sync:
-        said = await spawn_monitor(bundle, command, {"_OCI_SYNCPIPE": sync.write_end})
-        sync.close_write()
-        return await created_pid(bundle, sync, said, "exec")
+    async with _answering(runtime, bundle):
+        with Pipe() as sync:
+            said = await spawn_monitor(bundle, command, {"_OCI_SYNCPIPE": sync.write_end})
+            sync.close_write()
+            return await created_pid(bundle, sync, said, "exec")
+
+
+def _answering(runtime: Runtime, bundle: Bundle) -> AbstractAsyncContextManager[None]:
+    return answering(bundle, runtime.program(bundle.id).path, "exec", runtime.start_timeout_s)
 
 
 async def _prepared(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from orchestrator.errors import Failed
+from orchestrator.errors import Failed, Unavailable
 
 _NOT_FOUND = re.compile(
     r"executable file .*not found|no such file or directory.*exec|exec.*no such file or directory"
@@ -17,6 +17,9 @@ _NOT_EXECUTABLE = re.compile(
     r"|exists but it is not executable|the path .* is not a regular file",
     re.I | re.S,
 )
+
+# The steps that may wait for files of the image, and so for its disk.
+STARTING = frozenset({"create", "start", "exec"})
 
 
 def failure(text: str, about: str, step: str) -> Failed:
@@ -45,6 +48,19 @@ def failure(text: str, about: str, step: str) -> Failed:
         code=f"{step}-failed",
         about=about,
         hint="the message is the OCI runtime's own",
+    )
+
+
+def unanswered(program: str, step: str, about: str, timeout_s: float) -> Unavailable:
+    """The error of a runtime that did not end in its time, and was ended."""
+    name = program.rpartition("/")[2]
+    setting = "runtime_start_timeout_s" if step in STARTING else "runtime_timeout_s"
+    return Unavailable(
+        f"{name} {step} did not answer within {timeout_s:g} s and was ended",
+        code="runtime-timeout",
+        about=about,
+        hint="look at the kernel's log and for processes in state D (`ps -eo stat,pid,args`);"
+        f" a machine that is only slow needs a larger {setting} in the settings",
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -16,59 +17,71 @@ from anyio import to_thread
 
 from orchestrator.aio.process import run_process
 from orchestrator.errors import Failed
-from orchestrator.runtime.messages import failure
+from orchestrator.runtime.endings import end_monitor
+from orchestrator.runtime.messages import failure, unanswered
 from orchestrator.runtime.paths import Bundle
 
-_CREATE_TIMEOUT_S = 120.0
 _LONGEST_REPORT = 1 << 16
 
 
 async def start_monitor(
-    bundle: Bundle, *, conmon: str, runtime: str, runtime_args: Sequence[str]
+    bundle: Bundle, *, conmon: str, runtime: str, runtime_args: Sequence[str], timeout_s: float
 ) -> int:
     """The pid of the created container's first process, once conmon and the runtime made it.
 
-    Raises: Failed: with the runtime's message.
+    Raises: Failed: with the runtime's message; Unavailable: no answer.
     """
     await to_thread.run_sync(prepare, bundle)
     command = monitor_command(bundle, conmon, runtime, runtime_args)
-    with Pipe() as sync:
-        said = await spawn_monitor(bundle, command, {"_OCI_SYNCPIPE": sync.write_end})
-        sync.close_write()
-        return await created_pid(bundle, sync, said, "create")
+    async with answering(bundle, runtime, "create", timeout_s):
+        with Pipe() as sync:
+            said = await spawn_monitor(bundle, command, {"_OCI_SYNCPIPE": sync.write_end})
+            sync.close_write()
+            return await created_pid(bundle, sync, said, "create")
+
+
+@asynccontextmanager
+async def answering(
+    bundle: Bundle, runtime: str, step: str, timeout_s: float
+) -> AsyncGenerator[None]:
+    """A block in which conmon and the runtime answer; where they do not, or nobody waits any more,
+    both are ended, with what they began: a container would be made after all was taken down.
+
+    Raises: Unavailable: no answer within `timeout_s`.
+    """
+    try:
+        with anyio.fail_after(timeout_s):
+            yield
+    except Failed:
+        raise  # they have ended by themselves
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(end_monitor, bundle)
+        if isinstance(error, TimeoutError):
+            raise unanswered(runtime, step, bundle.id, timeout_s) from None
+        raise
 
 
 async def spawn_monitor(bundle: Bundle, command: Sequence[str], pipes: Mapping[str, int]) -> str:
-    """What conmon said on its way to the background; `pipes` are its ends by variable.
-
-    Raises: Failed: it did not go there.
-    """
-    try:
-        done = await run_process(
-            command,
-            # Nothing else of the engine's environment: it would stay with conmon for as long as
-            # the container lives.
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "TZ": "UTC",
-                **{name: str(fd) for name, fd in pipes.items()},
-            },
-            cwd=bundle.path,
-            pass_fds=tuple(pipes.values()),
-            timeout_s=_CREATE_TIMEOUT_S,
-        )
-    except TimeoutError:
-        raise _silent(bundle, "did not answer in time") from None
+    """What conmon said on its way to the background; `pipes` are its ends by variable."""
+    done = await run_process(
+        command,
+        # Nothing else of the engine's environment: it would stay with conmon for as long as the
+        # container lives.
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TZ": "UTC",
+            **{name: str(fd) for name, fd in pipes.items()},
+        },
+        cwd=bundle.path,
+        pass_fds=tuple(pipes.values()),
+    )
     return done.stderr.decode(errors="replace").strip()
 
 
 async def created_pid(bundle: Bundle, sync: Pipe, said: str, step: str) -> int:
     """The pid in conmon's report of a create or exec.  Raises: Failed."""
-    try:
-        with anyio.fail_after(_CREATE_TIMEOUT_S):
-            report = await sync.read_report()
-    except TimeoutError:
-        raise _silent(bundle, "did not answer in time") from None
+    report = await sync.read_report()
     if report is None:
         raise _silent(bundle, said or "ended unexpectedly")
     if (pid := int(report.get("pid", report.get("data", -1)))) <= 0:
@@ -117,7 +130,12 @@ def prepare(bundle: Bundle) -> None:
     bundle.persist_dir.mkdir(parents=True)
     bundle.exit_dir.mkdir(parents=True, exist_ok=True)
     bundle.log_path.parent.mkdir(parents=True, exist_ok=True)
-    for left in (bundle.exit_dir / bundle.id, bundle.pid_file, bundle.path / "oom"):
+    for left in (
+        bundle.exit_dir / bundle.id,
+        bundle.pid_file,
+        bundle.conmon_pid_file,
+        bundle.path / "oom",
+    ):
         left.unlink(missing_ok=True)
 
 

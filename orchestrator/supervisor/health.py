@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from orchestrator.errors import PystackError
+from orchestrator.errors import PystackError, Unavailable
 from orchestrator.model.container import Healthcheck
 from orchestrator.model.observed import Health, ProbeResult
 
@@ -64,24 +64,25 @@ async def watch_health(
     started_at: float,
     health: Health = "starting",
     streak: int = 0,
+    now: Callable[[], float] = time.time,
 ) -> None:
     """Probe until cancelled, and report each result with the health and failing streak after it.
 
     The first probe comes one interval after the start, each further one an interval after the last
-    ended. `health` and `streak` are what an earlier engine knew. A probe that cannot be made at all
-    counts as failed.
+    ended. `health` and `streak` are what an earlier engine knew. `now` is the clock that all times
+    are of, which must not jump. A probe that cannot be made at all counts as failed; but where the
+    runtime hangs that is not held against a container that was healthy.
     """
     judgement = Judgement(health, streak, started=health in ("healthy", "unhealthy"))
     while True:
-        await anyio.sleep(next_wait(judgement, check, now=time.time(), started_at=started_at))
-        result = await _probed(check, probe)
+        await anyio.sleep(next_wait(judgement, check, now=now(), started_at=started_at))
+        began = now()
+        try:
+            result = await probe(check.timeout_s)
+        except (PystackError, OSError) as error:
+            result = ProbeResult(started_at=began, ended_at=now(), exit_code=-1, output=str(error))
+            if judgement.health == "healthy" and isinstance(error, Unavailable):
+                report(judgement.health, judgement.streak, result)
+                continue
         judgement = judged(judgement, check, result, started_at=started_at)
         report(judgement.health, judgement.streak, result)
-
-
-async def _probed(check: Healthcheck, probe: Probe) -> ProbeResult:
-    began = time.time()
-    try:
-        return await probe(check.timeout_s)
-    except (PystackError, OSError) as error:
-        return ProbeResult(started_at=began, ended_at=time.time(), exit_code=-1, output=str(error))

@@ -5,6 +5,7 @@ Knows when to look, not what to do: the engine hands in what an exit, a probe an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,8 @@ _RETRY_MAX_S = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
     """What the supervisor calls: `exited` gives the seconds until a restart or None, `restart`
-    the container running again or None where nobody wants it any more."""
+    the container running again or None where nobody wants it any more; `now` is the clock that all
+    times are of."""
 
     healthcheck: Healthcheck | None
     probe: Callable[[Container, float], Awaitable[ProbeResult]]
@@ -32,6 +34,7 @@ class Reports:
     exited: Callable[[str], Awaitable[float | None]]
     restart: Callable[[str], Awaitable[Container | None]]
     rotate: Callable[[Container], Coroutine[None, None, None]]
+    now: Callable[[], float] = time.time
 
 
 async def supervise(container: Container, reports: Reports) -> None:
@@ -60,6 +63,7 @@ async def _watch(container: Container, reports: Reports) -> None:
                     started_at=container.state.started_at,
                     health=container.state.health,
                     streak=container.state.failing_streak,
+                    now=reports.now,
                 )
             )
         tasks.start_soon(reports.rotate, container)

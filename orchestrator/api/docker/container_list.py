@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from aiohttp import web
 
 from orchestrator.api.docker.container_filters import LISTING, PRUNING, Known, listed, prunable
@@ -12,6 +10,7 @@ from orchestrator.api.parts import Parts
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.wire.container_list import container_summary
 from orchestrator.wire.filters import Filters
+from orchestrator.wire.times_of_day import by_time_of_day
 
 
 class ContainerListHandlers:
@@ -44,12 +43,13 @@ class ContainerListHandlers:
         sizes = await self._parts.disk.container_sizes(found) if flag(request, "size") else {}
         volumes = {volume.name: volume for volume in self._parts.nouns.volumes.all()}
         ids = self._parts.nouns.networks.ids()
+        drift_s = self._parts.clock.drift()
         shown = []
         for container in found:
             image = self._images.find(container.image_id)
             shown.append(
                 container_summary(
-                    container,
+                    by_time_of_day(container, drift_s),
                     image,
                     volumes=volumes,
                     sizes=sizes.get(container.id),
@@ -60,7 +60,9 @@ class ContainerListHandlers:
 
     async def prune(self, request: web.Request) -> web.Response:
         filters = Filters.parse(request.query.get("filters", ""), PRUNING)
-        chosen = prunable(self._containers.all(), filters, self._images.find, time.time())
+        chosen = prunable(
+            self._containers.all(), filters, self._images.find, self._parts.clock.now()
+        )
         sizes = await self._parts.disk.container_sizes(chosen)
         removed: list[str] = []
         for container in chosen:

@@ -19,6 +19,7 @@ from orchestrator.model.observed import Container
 from orchestrator.model.sharing import with_identified_owners
 from orchestrator.wire.containers import ContainerPaths, container_inspect
 from orchestrator.wire.create import spec_from_create, unused
+from orchestrator.wire.times_of_day import by_time_of_day
 
 _CONDITIONS = ("not-running", "next-exit", "removed")
 
@@ -87,7 +88,7 @@ class ContainerHandlers:
         image = self._parts.nouns.images.find(container.image_id)
         volumes = {v.name: v for v in self._parts.nouns.volumes.all()}
         shown = container_inspect(
-            container,
+            by_time_of_day(container, self._parts.clock.drift()),
             image,
             self._paths(container),
             volumes,

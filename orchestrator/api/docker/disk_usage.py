@@ -13,6 +13,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.wire.container_list import container_summary
 from orchestrator.wire.disk_usage import cache_entry, volume_usage
 from orchestrator.wire.images import image_summary
+from orchestrator.wire.times_of_day import by_time_of_day
 
 
 class DiskUsageHandlers:
@@ -47,8 +48,14 @@ class DiskUsageHandlers:
                 for u in report.images
             ]
         if "container" in kinds:
+            drift_s = self._parts.clock.drift()
             shown["Containers"] = [
-                container_summary(c, images.find(c.image_id), volumes=volumes, sizes=sizes)
+                container_summary(
+                    by_time_of_day(c, drift_s),
+                    images.find(c.image_id),
+                    volumes=volumes,
+                    sizes=sizes,
+                )
                 for c, sizes in report.containers
             ]
         if "volume" in kinds:

@@ -16,6 +16,7 @@ from orchestrator.model.observed import Container
 from orchestrator.state import labels
 from orchestrator.wire.container_list import container_summary
 from orchestrator.wire.events import event_message
+from orchestrator.wire.times_of_day import by_time_of_day
 
 
 class StackViewHandlers:
@@ -69,7 +70,11 @@ class StackViewHandlers:
                     "image": service.container.image,
                 }
             )
-        shown = [container_summary(c, images.find(c.image_id)) for c in self._of(record.id)]
+        drift_s = self._parts.clock.drift()
+        shown = [
+            container_summary(by_time_of_day(c, drift_s), images.find(c.image_id))
+            for c in self._of(record.id)
+        ]
         return web.json_response(
             {
                 "name": record.id,
