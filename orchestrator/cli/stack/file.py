@@ -132,10 +132,24 @@ def has_file(session: Session) -> bool:
 
 def as_json(stack: Stack) -> dict[str, Any]:
     """The stack as the engine takes it."""
-    # asdict takes 3 ms for 20 services; importing an encoder would take 20.
-    import dataclasses  # noqa: PLC0415
+    # dataclasses.asdict copies deeply, which takes 10 ms for 100 services.
+    found: dict[str, Any] = _plain(stack)
+    return found
 
-    return dataclasses.asdict(stack)
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
+    if fields := getattr(type(value), "__dataclass_fields__", None):
+        return {name: _plain(getattr(value, name)) for name in fields}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    raise TypeError(f"no part of a stack: {value!r}")
 
 
 def _with_dotenv(session: Session) -> Mapping[str, str]:
