@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from anyio import to_thread
 
@@ -117,19 +118,27 @@ class Publishing:
 
         Raises: Conflict: port-in-use, saying by whom.
         """
-        claims: dict[str, Claim] = {}
+        known: dict[tuple[str, int], list[_Wish]] = {}
+        free: list[PortBinding] = []
         for name, spec in wishes.items():
             if spec.network_mode in ("host", "none") or ":" in spec.network_mode:
                 continue
             fixed = tuple(
                 replace(b, host_ip=ports.address(b.host_ip)) for b in spec.ports if not _is_open(b)
             )
+            if not fixed:
+                continue
             claim = Claim(container_id=name, bindings=fixed, group=group_of(spec))
             self._publisher.check(claim, gone)
-            for other_name, other in claims.items():
-                _check_apart(name, claim, other_name, other)
-            claims[name] = claim
-            free = [b for b in fixed if not self._publisher.holds(b)]
+            for binding in fixed:
+                # Only those of the same number can be in each other's way.
+                others = known.setdefault((binding.protocol, binding.host_port), [])
+                for other in others:
+                    _check_apart(_Wish(claim, binding), other)
+                others.append(_Wish(claim, binding))
+                if not self._publisher.holds(binding):
+                    free.append(binding)
+        if free:
             await to_thread.run_sync(_try_to_hold, free)
 
     async def publish(self, container: Container) -> None:
@@ -190,18 +199,25 @@ def _try_to_hold(bindings: Iterable[PortBinding]) -> None:
             one.close()
 
 
-def _check_apart(name: str, claim: Claim, other_name: str, other: Claim) -> None:
-    for binding in claim.bindings:
-        for theirs in other.bindings:
-            clash = sharing.overlaps(binding, theirs)
-            if clash and not sharing.may_share(claim, binding, other, theirs):
-                where = f"{binding.host_ip or '*'}:{binding.host_port}/{binding.protocol}"
-                raise Conflict(
-                    f"{other_name} and {name} both publish the host port {where}",
-                    code="port-in-use",
-                    about=where,
-                    hint=f"give them ports of their own, or both the label {GROUP_LABEL}",
-                )
+class _Wish(NamedTuple):
+    """A binding of a container that is to be; its claim has the container's name for an id."""
+
+    claim: Claim
+    binding: PortBinding
+
+
+def _check_apart(wish: _Wish, other: _Wish) -> None:
+    name, other_name = wish.claim.container_id, other.claim.container_id
+    clash = name != other_name and sharing.overlaps(wish.binding, other.binding)
+    if clash and not sharing.may_share(wish.claim, wish.binding, other.claim, other.binding):
+        binding = wish.binding
+        where = f"{binding.host_ip or '*'}:{binding.host_port}/{binding.protocol}"
+        raise Conflict(
+            f"{other_name} and {name} both publish the host port {where}",
+            code="port-in-use",
+            about=where,
+            hint=f"give them ports of their own, or both the label {GROUP_LABEL}",
+        )
 
 
 def without(container: Container, gone: Sequence[PortBinding]) -> tuple[PortBinding, ...]:

@@ -45,7 +45,11 @@ class Publisher:
         self._name_of = name_of
         self._claims: dict[str, Claim] = {}
         self._by_front: dict[Front, dict[str, Claim]] = {}
+        # What is claimed of each number, and the places each container uses: a port more must not
+        # cost more for every port that there is.
+        self._by_number: dict[tuple[str, int], set[tuple[str, PortBinding]]] = {}
         self._held: dict[Place, _Held] = {}
+        self._used: dict[str, set[Place]] = {}
         self._turn = anyio.Lock()
 
     async def publish(self, claim: Claim) -> None:
@@ -137,14 +141,16 @@ class Publisher:
             if any(sharing.overlaps(binding, b) and binding != b for b in same_number):
                 raise _in_use(binding, self._name_of(claim.container_id), "twice by")
             same_number.append(binding)
-        for other in self._claims.values():
-            if other.container_id == claim.container_id or other.container_id in gone:
-                continue
-            for theirs in other.bindings:
-                for binding in wanted.get((theirs.protocol, theirs.host_port), ()):
+        for number, bindings in wanted.items():
+            for other_id, theirs in self._by_number.get(number, ()):
+                if other_id == claim.container_id or other_id in gone:
+                    continue
+                for binding in bindings:
                     clash = sharing.overlaps(binding, theirs)
-                    if clash and not sharing.may_share(claim, binding, other, theirs):
-                        raise _in_use(binding, self._name_of(other.container_id))
+                    if clash and not sharing.may_share(
+                        claim, binding, self._claims[other_id], theirs
+                    ):
+                        raise _in_use(binding, self._name_of(other_id))
 
     def close(self) -> None:
         """Nothing; all ports are let go, and served by the kernel as before."""
@@ -153,6 +159,7 @@ class Publisher:
             for one in held.sockets:
                 one.close()
         self._held.clear()
+        self._used.clear()
 
     async def _change(self, before: Claim | None, after: Claim | None) -> None:
         """Makes the kernel and the relays follow from one claim of a container to the next."""
@@ -177,6 +184,12 @@ class Publisher:
     def _index(self, before: Claim | None, after: Claim | None) -> None:
         if before is not None:
             self._claims.pop(before.container_id, None)
+            for binding in before.bindings:
+                number = (binding.protocol, binding.host_port)
+                known = self._by_number.get(number, set())
+                known.discard((before.container_id, binding))
+                if not known:
+                    self._by_number.pop(number, None)
             for front in _fronts(before):
                 claims = self._by_front.get(front, {})
                 claims.pop(before.container_id, None)
@@ -184,6 +197,9 @@ class Publisher:
                     self._by_front.pop(front, None)
         if after is not None and after.bindings:
             self._claims[after.container_id] = after
+            for binding in after.bindings:
+                number = (binding.protocol, binding.host_port)
+                self._by_number.setdefault(number, set()).add((after.container_id, binding))
             for front in _fronts(after):
                 self._by_front.setdefault(front, {})[after.container_id] = after
 
@@ -201,17 +217,20 @@ class Publisher:
             sockets = await to_thread.run_sync(ports.hold, binding)
             held = self._held[_place(binding)] = _Held(sockets=sockets)
         held.users.add(container_id)
+        self._used.setdefault(container_id, set()).add(_place(binding))
 
     def _let_go(self, container_id: str, but: Sequence[PortBinding]) -> None:
         kept = {_place(binding) for binding in but}
-        for place, held in list(self._held.items()):
-            if place not in kept and container_id in held.users:
-                held.users.discard(container_id)
-                if not held.users:
-                    for one in held.sockets:
-                        self._relays.stop(one.fileno())
-                        one.close()
-                    del self._held[place]
+        for place in self._used.pop(container_id, set()) - kept:
+            held = self._held[place]
+            held.users.discard(container_id)
+            if not held.users:
+                for one in held.sockets:
+                    self._relays.stop(one.fileno())
+                    one.close()
+                del self._held[place]
+        if kept:
+            self._used[container_id] = kept
 
     def _relay(self, touched: Iterable[Front]) -> None:
         """Relays for the clients whom the kernel cannot take to who is behind these fronts."""
