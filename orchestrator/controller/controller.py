@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from anyio.streams.memory import MemoryObjectReceiveStream
 
@@ -22,7 +23,7 @@ from orchestrator.controller.gates import GateState
 from orchestrator.controller.health import Readiness, readiness
 from orchestrator.controller.history import History
 from orchestrator.controller.loop import StackLoop, Status
-from orchestrator.controller.observe import observe
+from orchestrator.controller.observe import observe, version
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Action, Gate, Judgement, Plan
 from orchestrator.controller.wishes import (
@@ -322,7 +323,15 @@ class Controller:
     def _loop(self, name: str) -> StackLoop:
         loop = self._loops.get(name)
         if loop is None:
-            loop = StackLoop(name, self._observe, self._executor, self._changes, self, self._now)
+            loop = StackLoop(
+                name,
+                self._observe,
+                self._executor,
+                self._changes,
+                self,
+                self._now,
+                partial(version, database=self._database),
+            )
             self._loops[name] = loop
         return loop
 

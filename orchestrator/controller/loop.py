@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 import structlog
@@ -27,6 +27,8 @@ from orchestrator.engine.faults import told
 from orchestrator.errors import Failed, PystackError
 from orchestrator.model.events import Progress
 from orchestrator.state.stacks import Desired
+
+T = TypeVar("T")
 
 _RETRY_FIRST_S = 1.0
 _RETRY_MAX_S = 60.0
@@ -67,7 +69,8 @@ class Notes(Protocol):
 
 
 class StackLoop:
-    """One stack's loop. `changes` rings whenever `status` may have changed."""
+    """One stack's loop. `changes` rings whenever `status` may have changed; `version`, by the
+    stack's name, is another whenever `observed` may be."""
 
     def __init__(
         self,
@@ -77,8 +80,10 @@ class StackLoop:
         changes: Changes,
         notes: Notes,
         now: Callable[[], float] = time.time,
+        version: Callable[[str], object] = lambda _: object(),
     ) -> None:
         self.name = name
+        self._version = version
         self._now = now
         self.progress: Broadcast[Progress] = Broadcast()
         self.status = Status()
@@ -151,7 +156,7 @@ class StackLoop:
                         self.running = False
                         self._notes.removed(self.name)
                         return
-                    await self._changes.until(partial(self._plan_or_none, desired))
+                    await self._until(partial(self._plan_or_none, desired))
                     continue
                 if not plan.actions:
                     await self._until_other(desired, plan)
@@ -191,7 +196,7 @@ class StackLoop:
 
         wait_s = None if plan.wake_at is None else max(0.0, plan.wake_at - self._now())
         with anyio.move_on_after(wait_s):
-            await self._changes.until(other)
+            await self._until(other)
 
     async def _attempt(self, desired: Desired, plan: Plan) -> Outcome:
         self._log.info("plan", lines=plan.lines())
@@ -254,7 +259,22 @@ class StackLoop:
                     return True
             return None
 
-        await self._changes.until(differs)
+        await self._until(differs)
+
+    async def _until(self, look: Callable[[], T | None]) -> T:
+        """As `Changes.until`, looking only when something of this stack has changed: others' is
+        nothing that a plan could come of, and a look takes as long as the stack is large."""
+        seen: object = None
+
+        def look_again() -> T | None:
+            nonlocal seen
+            version = self._version(self.name)
+            if version == seen:
+                return None
+            seen = version
+            return look()
+
+        return await self._changes.until(look_again)
 
     def _settle(self, error: PystackError | None = None, warnings: tuple[str, ...] = ()) -> None:
         self.status = replace(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestrator.model.observed import Network
-from orchestrator.model.subnet import Subnet
 from orchestrator.model.stack import StackNetwork
+from orchestrator.model.subnet import Subnet
 from orchestrator.state import labels
 
 _COMPARED = (

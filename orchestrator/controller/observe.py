@@ -17,14 +17,19 @@ class ImageFinder(Protocol):
     def find(self, text: str) -> Image | None: ...
 
 
+def version(name: str, database: Database) -> tuple[int, ...]:
+    """What is another whenever `observe` may find something else of the stack of that name."""
+    shared = (database.networks, database.volumes, database.images)
+    return (database.containers.version_of(name), *(records.version for records in shared))
+
+
 def observe(stack: Stack, database: Database, images: ImageFinder, now: float) -> Observed:
     """What is there of the stack now."""
-    own = (c for c in database.containers if c.spec.labels.get(labels.PROJECT) == stack.name)
     network_names = {n.name for n in stack.networks}
     volume_names = {v.name for v in stack.volumes}
     found = {s.container.image: images.find(s.container.image) for s in stack.services}
     return Observed(
-        containers={c.name: c for c in own},
+        containers={c.name: c for c in database.containers.in_group(stack.name)},
         networks={
             n.name: n
             for n in database.networks

@@ -15,6 +15,7 @@ from orchestrator.engine.events import Events
 from orchestrator.errors import Conflict, InvalidInput, NotFound
 from orchestrator.model.ids import short_id
 from orchestrator.model.observed import Container, State
+from orchestrator.state import labels
 from orchestrator.state.database import Database
 
 
@@ -35,9 +36,9 @@ class ContainerRecords:
 
     def labelled(self, label: str, value: str) -> list[Container]:
         """The containers whose label has that value, by name."""
-        return sorted(
-            (c for c in self._records if c.spec.labels.get(label) == value), key=lambda c: c.name
-        )
+        # Those of a stack are kept together.
+        near = self._records.in_group(value) if label == labels.PROJECT and value else self._records
+        return sorted((c for c in near if c.spec.labels.get(label) == value), key=lambda c: c.name)
 
     def get(self, reference: str) -> Container:
         """The container with this name, id, or unique beginning of an id.
@@ -88,12 +89,17 @@ class ContainerRecords:
 
     def change(self, identifier: str, **fields: object) -> Container:
         """The container with these fields of its state changed, recorded.  Raises: NotFound."""
+        container = self.note(identifier, **fields)
+        self.changes.ring()
+        return container
+
+    def note(self, identifier: str, **fields: object) -> Container:
+        """As `change`, waking nobody: what changes is nothing that anybody waits for."""
         container = self.get(identifier)
         state: State = replace(container.state, **fields)  # type: ignore[arg-type]
         container = self._records.put(replace(container, state=state))
         for watcher in self.watchers:
             watcher(container)
-        self.changes.ring()
         return container
 
     def tell(

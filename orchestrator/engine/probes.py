@@ -73,8 +73,9 @@ class Probes:
             return
         changed = container.state.health != health
         log = (*container.state.health_log, result)[-_HEALTH_LOG:]
-        container = self._records.change(
-            identifier, health=health, failing_streak=streak, health_log=log
-        )
+        # One that goes on being healthy is no news to anybody who waits.
+        silent = health == "healthy" and not changed
+        record = self._records.note if silent else self._records.change
+        container = record(identifier, health=health, failing_streak=streak, health_log=log)
         if changed:
             self._records.tell(f"health_status: {health}", container)

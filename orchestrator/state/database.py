@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.errors import Failed
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container, Network, Volume
+from orchestrator.state import labels
 from orchestrator.state.buildcache import CachedStep
 from orchestrator.state.events import EventLog
 from orchestrator.state.grants import Kept
@@ -30,7 +31,13 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.containers = Records(connection, "containers", Container, lambda c: c.name)
+        self.containers = Records(
+            connection,
+            "containers",
+            Container,
+            lambda c: c.name,
+            lambda c: c.spec.labels.get(labels.PROJECT, ""),
+        )
         self.networks = Records(connection, "networks", Network, lambda n: n.name)
         self.volumes = Records(connection, "volumes", Volume, lambda v: v.name)
         self.images = Records(connection, "images", Image, lambda i: i.id)
