@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 import structlog
+from anyio import to_thread
 
 from orchestrator.aio.clock import open_clock
 from orchestrator.aio.lasting import Background, lasting
@@ -183,6 +184,7 @@ async def _serve(
             commits = Commits(
                 records,
                 roots,
+            database.empty_log_by(partial(tasks.start_soon, to_thread.run_sync))
                 images,
                 store,
                 runtime,

@@ -204,6 +204,12 @@ class _Undoing:
     observed: Observed
     actions: list[Action] = field(default_factory=list)
     done_by: dict[str, str] = field(default_factory=dict)
+    _dependents: dict[str, list[str]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for other in self.stack.services:
+            for service in needed(other):
+                self._dependents.setdefault(service, []).append(other.name)
 
     def add(self, action: Action, makes: str) -> None:
         self.actions.append(action)
@@ -224,9 +230,8 @@ class _Undoing:
         """The keys of what happens to the containers of the services that depend on this one."""
         names = [
             c.name
-            for other in self.stack.services
-            if service in needed(other)
-            for c in self.observed.of_service(other.name)
+            for other in self._dependents.get(service, ())
+            for c in self.observed.of_service(other)
         ]
         return self.needs(f"{made} {n}" for n in names)
 

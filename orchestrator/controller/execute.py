@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
+import anyio.lowlevel
 
 from orchestrator.aio.changes import Changes
 from orchestrator.controller.gates import GateState
@@ -103,8 +104,12 @@ class Executor:
         waiting = {action.key: action for action in plan.actions}
         running: set[str] = set()
         done: set[str] = set()
+        beginning = anyio.Lock()
 
         async def perform(action: Action) -> None:
+            # One begins at a turn of the loop: hundreds at once would keep all others waiting.
+            async with beginning:
+                await anyio.lowlevel.checkpoint()
             doing, finished = _DOING[action.verb]
             report(Progress(subject=action.subject, step=doing, detail=action.why))
             try:

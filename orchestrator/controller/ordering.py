@@ -12,9 +12,10 @@ def ordered(
     what they need."""
     result: dict[str, Service] = {}
     seen: set[str] = set()
+    known = {service.name: service for service in stack.services}
 
     def visit(name: str) -> None:
-        service = stack.service(name)
+        service = known.get(name)
         if service is None or name in seen:
             return
         seen.add(name)

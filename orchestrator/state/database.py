@@ -8,8 +8,9 @@ to differ from the machine and mends.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from orchestrator.errors import Failed
@@ -19,6 +20,7 @@ from orchestrator.state import labels
 from orchestrator.state.buildcache import CachedStep
 from orchestrator.state.events import EventLog
 from orchestrator.state.grants import Kept
+from orchestrator.state.journal import Journal, empty_log
 from orchestrator.state.records import Records
 from orchestrator.state.revisions import Revision
 from orchestrator.state.stacks import StackRecord
@@ -29,8 +31,9 @@ _VERSION = 1
 class Database:
     """Every record the engine keeps."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Journal, path: Path) -> None:
         self._connection = connection
+        self._path = path
         self.containers = Records(
             connection,
             "containers",
@@ -47,6 +50,11 @@ class Database:
         self.build_cache = Records(connection, "build_cache", CachedStep, lambda s: s.id)
         self.events = EventLog(connection)
 
+    def empty_log_by(self, start: Callable[[Callable[[], None]], None]) -> None:
+        """Nothing; from now on `start` is given blocking work, for a thread, whenever enough was
+        written, and no write waits for the disk any more."""
+        self._connection.on_full(lambda: start(partial(empty_log, self._path)))
+
 
 @contextmanager
 def open_database(path: Path) -> Generator[Database]:
@@ -55,7 +63,7 @@ def open_database(path: Path) -> Generator[Database]:
     Raises: Failed: the file was written by a newer pystack, or is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, factory=Journal)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -68,7 +76,7 @@ def open_database(path: Path) -> Generator[Database]:
                 hint="upgrade pystack",
             )
         connection.execute(f"PRAGMA user_version = {_VERSION}")
-        yield Database(connection)
+        yield Database(connection, path)
     except sqlite3.DatabaseError as error:
         raise Failed(
             f"{path}: {error}", code="state-damaged", about=str(path), hint="restore it from a copy"
