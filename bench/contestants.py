@@ -88,6 +88,10 @@ class Contestant:
     def version(self) -> str:
         return self.output(*self.command(), "--version").splitlines()[0]
 
+    def runtime_version(self) -> str:
+        """Which runtime its place has."""
+        return self.output(self.runtime, "--version").splitlines()[0]
+
     def load(self, root: Path, name: str) -> None:
         """Makes the tar of a file tree its image `name`."""
         self.output(*self.command(), "import", str(root), name)
@@ -180,7 +184,8 @@ class Pystack(Contestant):
 
     def version(self) -> str:
         python = sys.version.split()[0]
-        return f"{' '.join(self.output(*self.command(), 'version').split())}; Python {python}"
+        version = self.output(*self.command(), "version").partition("Version:")[2].split()[0]
+        return f"pystack {version}, Python {python}"
 
     def start(self) -> None:
         (self.directory / "settings.toml").write_text(f'cgroup_parent = "{self.cgroup}"\n')
@@ -353,7 +358,7 @@ class Floor(Contestant):
         return [self.runtime, "--root", str(self.directory / "state")]
 
     def version(self) -> str:
-        return self.output(self.runtime, "--version").splitlines()[0]
+        return "no engine"
 
     def load(self, root: Path, name: str) -> None:
         """Unpacks the tree, which its bundles share."""

@@ -86,13 +86,16 @@ class Bare:
         namespace.enter(inside)
         with Netlink() as link:
             index = socket.if_nametoindex("eth0")
-            address = (_GATEWAY + 1 + self.number).packed
             link.do(
                 rtnetlink.link_up("lo"),
-                rtnetlink.add_address(index, address, 16),
+                rtnetlink.add_address(index, self.address.packed, 16),
                 rtnetlink.link_up("eth0"),
                 rtnetlink.default_route(_GATEWAY.packed, index),
             )
+
+    @property
+    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        return _GATEWAY + 1 + self.number
 
     def start(self) -> None:
         self._runtime("start", self.id)

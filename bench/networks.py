@@ -1,8 +1,8 @@
 """What is measured of networks: the way into a container and between two, names, publishing.
 
 The ends are `netpeer.py` in the network namespaces of real containers, so that what is compared
-is each engine's network and not what its images hold. "direct" is the host talking to the
-container's own address: the floor for what a published port can do.
+is each engine's network and not what its images hold. Each contestant is in a network namespace of
+its own, where nobody else's rules are in the way.
 """
 
 from __future__ import annotations
@@ -10,55 +10,92 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bench import floor
 from bench.contestants import Contestant
+from bench.entry import FLOOR, Benchmark, Measure
+from bench.places import HOST_ADDRESS
+from bench.stacks import IMAGE
 
-IMAGE = "localhost/bench/busybox:1"
 PEER = Path(__file__).with_name("netpeer.py")
 SIZE = 2 << 30
 CONNECTIONS = 2000
 ANSWERS = 20000
 PORT = 8090
 FIRST, LAST = 20001, 20500
+DIRECT = "directly"
+WAYS = {
+    DIRECT: ("", 80),
+    "by a port published at 127.0.0.1": ("127.0.0.1", PORT),
+    "by a port published at the host's address": (HOST_ADDRESS, PORT),
+}
+BETWEEN = "from container to container"
+DNS = "DNS answers about a container"
+FIRST_PORT = "run -d with the 1st published port"
+LAST_PORT = "run -d with the 500th published port"
 
-Entry = Callable[[Contestant, Path], Mapping[str, float]]
+
+def bytes_title(way: str) -> str:
+    return f"bytes per second, {way}"
+
+
+def connections_title(way: str) -> str:
+    return f"connections per second, {way}"
 
 
 def into(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
-    """2 GiB, and 2000 connections one after the other, to a published port and directly."""
-    host = host_address()
-    found: dict[str, float] = {}
+    """2 GiB, and 2000 connections one after the other, from the host into a container."""
     with container(contestant, "-p", f"{PORT}:80") as server:
-        address = ip_of(contestant, server)
-        ways = {"directly": (address, 80), "by 127.0.0.1": ("127.0.0.1", PORT)}
-        if host:
-            ways["by the host's address"] = (host, PORT)
-        with serving(contestant, server, "sink"):
-            for how, (to, port) in ways.items():
-                found[f"2 GiB to a container {how}"] = peer(None, "send", to, port, SIZE)
-        with serving(contestant, server, "door"):
-            for how, (to, port) in ways.items():
-                what = f"{CONNECTIONS} connections to a container {how}"
-                found[what] = peer(None, "knock", to, port, CONNECTIONS)
+        inside, address = pid_of(contestant, server), ip_of(contestant, server)
+        return _knocked(contestant, inside, address, WAYS)
+
+
+def into_bare(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
+    """A veth pair and a bridge, nothing published."""
+    with bare_container(contestant) as server:
+        return _knocked(contestant, server.pid, str(server.address), {DIRECT: WAYS[DIRECT]})
+
+
+def _knocked(
+    contestant: Contestant, inside: int, address: str, ways: Mapping[str, tuple[str, int]]
+) -> Mapping[str, float]:
+    found: dict[str, float] = {}
+    with serving(inside, "sink"):
+        for how, (to, port) in ways.items():
+            found[bytes_title(how)] = SIZE / peer(contestant, "send", to or address, port, SIZE)
+    with serving(inside, "door"):
+        for how, (to, port) in ways.items():
+            taken = peer(contestant, "knock", to or address, port, CONNECTIONS)
+            found[connections_title(how)] = CONNECTIONS / taken
     return found
 
 
 def between(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
-    """2 GiB from container to container, and DNS answers about one of them."""
+    """2 GiB from container to container, and DNS answers about one of them to the other."""
     with (
         network(contestant, "bench-net"),
         container(contestant, "--name", "bench-server", "--network", "bench-net") as server,
         container(contestant, "--network", "bench-net") as client,
     ):
         inside = pid_of(contestant, client)
-        with serving(contestant, server, "sink"):
-            address = ip_of(contestant, server)
-            sent = peer(inside, "send", address, 80, SIZE)
+        with serving(pid_of(contestant, server), "sink"):
+            sent = peer(inside, "send", ip_of(contestant, server), 80, SIZE)
         resolver = name_server(contestant, client)
         asked = peer(inside, "ask", resolver, "bench-server", ANSWERS)
-    return {"2 GiB from container to container": sent, f"{ANSWERS} DNS answers": asked}
+    return {bytes_title(BETWEEN): SIZE / sent, DNS: ANSWERS / asked}
+
+
+def between_bare(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
+    """Two veth pairs and a bridge."""
+    with (
+        bare_container(contestant) as server,
+        bare_container(contestant, 1) as client,
+        serving(server.pid, "sink"),
+    ):
+        sent = peer(client.pid, "send", str(server.address), 80, SIZE)
+        return {bytes_title(BETWEEN): SIZE / sent}
 
 
 def publish(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
@@ -72,11 +109,55 @@ def publish(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
         last = contestant.time([*run, f"-p{LAST}:80", *sleep])
     finally:
         ids = contestant.output(*contestant.command(), "ps", "-aq").split()
-        contestant.output(*contestant.command(), "rm", "-f", *ids)
-    return {"run -d with the 1st published port": first, "run -d with the 500th": last}
+        if ids:
+            contestant.output(*contestant.command(), "rm", "-f", *ids)
+    return {FIRST_PORT: first, LAST_PORT: last}
 
 
-NETWORKS: Mapping[str, Entry] = {"into": into, "between": between, "publish": publish}
+def _rate(what: str, unit: str, target: float | None = None) -> Measure:
+    return Measure(what, target, unit, "higher")
+
+
+_NOTHING = dict.fromkeys(("pystack", "docker", "podman", FLOOR), "nothing to sync")
+_RECORDS = {
+    "pystack": "nothing: its records are in SQLite's log, which is synced at checkpoints",
+    "docker": "the container's files and records, fsync each",
+    "podman": "the container's records, by SQLite or bolt",
+}
+NETWORKS = (
+    Benchmark(
+        "into",
+        "networks",
+        into,
+        tuple(
+            measure
+            for way in WAYS
+            for target in [None if way == DIRECT else 1.0]
+            for measure in (
+                _rate(bytes_title(way), "B/s", target),
+                _rate(connections_title(way), "/s", target),
+            )
+        ),
+        synced=_NOTHING,
+        floor=into_bare,
+    ),
+    Benchmark(
+        "between",
+        "networks",
+        between,
+        (_rate(bytes_title(BETWEEN), "B/s"), _rate(DNS, "/s", 1.0)),
+        synced=_NOTHING,
+        floor=between_bare,
+    ),
+    Benchmark(
+        "publish",
+        "publishing",
+        publish,
+        (Measure(FIRST_PORT), Measure(LAST_PORT)),
+        synced=_RECORDS,
+        most_runs=5,
+    ),
+)
 
 
 # -- the parts -----------------------------------------------------------------------------------
@@ -103,32 +184,52 @@ def network(contestant: Contestant, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving(contestant: Contestant, identifier: str, role: str) -> Iterator[None]:
-    """A peer that listens at port 80 of the container, for the length of the block."""
-    argv = entering(pid_of(contestant, identifier), role, 80)
+def bare_container(contestant: Contestant, number: int = 0) -> Iterator[floor.Bare]:
+    """One without an engine, on the floor's bridge."""
+    inside = contestant.place.inside
+    inside(floor.bridge_up)
+    one = inside(floor.Bare, contestant, floor.SLEEP, number)
+    inside(one.create)
+    try:
+        inside(one.connect)
+        inside(one.start)
+        yield one
+    finally:
+        inside(one.remove)
+
+
+@contextlib.contextmanager
+def serving(pid: int, role: str) -> Iterator[None]:
+    """A peer that listens at port 80 in the network of that process, for the length of the
+    block."""
+    argv = ["nsenter", "-t", str(pid), "-n", *_peer(role, 80)]
     server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         if server.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{contestant.name}: the peer in the container does not start")
+            raise RuntimeError("the peer in the container does not start")
         yield
     finally:
         server.kill()
-        server.wait()
+        server.communicate()
 
 
-def peer(pid: int | None, *words: object) -> float:
-    """The seconds that a peer measured, in a container's network or in this one."""
-    argv = entering(pid, *words)
+def peer(where: Contestant | int, *words: object) -> float:
+    """The seconds that a peer measured, in a contestant's own network or a container's."""
+    if isinstance(where, int):
+        return _told(["nsenter", "-t", str(where), "-n", *_peer(*words)])
+    return where.place.beside(_told, _peer(*words))
+
+
+def _peer(*words: object) -> list[str]:
+    return [sys.executable, "-I", str(PEER), *map(str, words)]
+
+
+def _told(argv: list[str]) -> float:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr[-500:]}")
     return float(done.stdout)
-
-
-def entering(pid: int | None, *words: object) -> list[str]:
-    inside = ["nsenter", "-t", str(pid), "-n"] if pid else []
-    return [*inside, sys.executable, "-I", str(PEER), *map(str, words)]
 
 
 def pid_of(contestant: Contestant, identifier: str) -> int:
@@ -148,14 +249,3 @@ def name_server(contestant: Contestant, identifier: str) -> str:
     read = ["exec", identifier, "cat", "/etc/resolv.conf"]
     lines = contestant.output(*contestant.command(), *read).splitlines()
     return next(line.split()[1] for line in lines if line.startswith("nameserver"))
-
-
-def host_address() -> str:
-    """An address of this host's that is no loopback, "" where it has none."""
-    listed = subprocess.run(
-        ["ip", "-4", "-o", "address", "show", "scope", "global"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    own = [line.split() for line in listed.splitlines()]
-    ours = ("docker", "ps-", "pystack", "podman", "cni", "br-", "veth")
-    return next((w[3].partition("/")[0] for w in own if not w[1].startswith(ours)), "")

@@ -94,6 +94,8 @@ class Results:
     runtime: str
     contestants: list[Known] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    """What is pulled and pushed, where anything is."""
     benchmarks: list[Measured] = field(default_factory=list)
     format: int = 1
 
@@ -116,5 +118,6 @@ def read(files: Sequence[Path]) -> Results:
         known |= {one.name: one for one in session.contestants}
     merged.benchmarks = list(found.values())
     merged.contestants = list(known.values())
+    merged.image = next((one.image for one in reversed(sessions) if one.image), "")
     merged.command = "\n".join(dict.fromkeys(one.command for one in sessions))
     return merged

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import hub
 from bench.contestants import CONTESTANTS, Contestant
 from bench.entry import FLOOR, Benchmark, Entry
 from bench.results import SUBJECT, Known, Measured, Results, Samples
@@ -17,12 +18,15 @@ from bench.results import SUBJECT, Known, Measured, Results, Samples
 
 @dataclass(slots=True)
 class Session:
-    """`files` is the directory that all entries share; `image` the tar of the images' root."""
+    """`files` is the directory that all entries share; beside it, each contestant has its own."""
 
-    directory: Path
     files: Path
     results: Results
+    variants: int
+    """How many images there are to be pulled, where any is."""
     present: list[Contestant] = field(default_factory=list)
+    _served: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _hub: hub.Hub | None = None
 
     @contextlib.contextmanager
     def contestants(
@@ -31,10 +35,11 @@ class Session:
         """These are open and started while the block lasts, with the image; who cannot be is in
         `results.absent` with the reason, which for pystack itself is an error."""
         with contextlib.ExitStack() as opened:
+            opened.push(self._served)
             for kind in CONTESTANTS:
                 if kind.name not in names:
                     continue
-                contestant = kind(self.directory / kind.name, root, runtime)
+                contestant = kind(self.files.parent / kind.name, root, runtime)
                 contestant.open()
                 opened.callback(contestant.close)
                 if problem := contestant.available():
@@ -48,9 +53,8 @@ class Session:
                     self._absent(contestant, str(error))
                     continue
                 self.present.append(contestant)
-                self.results.contestants.append(
-                    Known(contestant.name, contestant.version(), contestant.records)
-                )
+                version = f"{contestant.version()}; {contestant.runtime_version()}"
+                self.results.contestants.append(Known(contestant.name, version, contestant.records))
             yield
 
     def _absent(self, contestant: Contestant, problem: str) -> None:
@@ -61,6 +65,10 @@ class Session:
     def measure(self, benchmark: Benchmark, runs: int) -> Measured:
         """Runs a benchmark, contestants taking turns, so that what the machine does meanwhile hits
         all alike; the first of a turn is another one each time."""
+        if benchmark.needs_registry and self._hub is None:
+            serving = hub.serving(self.files, self.variants, self.present)
+            self._hub = self._served.enter_context(serving)
+            self.results.image = self._hub.describe()
         measured = Measured(
             benchmark.name,
             benchmark.group,
