@@ -55,6 +55,7 @@ from orchestrator.images.content import ContentStore
 from orchestrator.runtime.apparmor import load_profile
 from orchestrator.runtime.cgroups import Layout, layout
 from orchestrator.runtime.choose import choose_runtime
+from orchestrator.runtime.endings import end_calls
 from orchestrator.runtime.machine import machine_is_stopping
 from orchestrator.runtime.namespaces import enter_private_mounts
 from orchestrator.settings import Settings, load_settings
@@ -76,11 +77,14 @@ def main() -> int:
             )
         for directory in (settings.data_dir, settings.run_dir, settings.log_file.parent):
             directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-        with _alone(settings.run_dir / "engine.lock"):
+        with _alone(settings.run_dir / "engine.lock") as killed:
             _log_to(settings.log_file)
             _allow_descriptors()
             cgroup_layout = layout()
             outside = enter_private_mounts(cgroup_layout == "hybrid")
+            if killed:
+                # Its calls of the runtime may still do something, at a time when nobody knows.
+                end_calls(settings.run_dir / "runtime")
             with open_database(settings.data_dir / "state.db") as database:
                 anyio.run(_serve, settings, database, cgroup_layout, outside)
     except PystackError as error:
@@ -99,8 +103,9 @@ def main() -> int:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """The right to be the one engine of this place, while the block lasts (flock(2))."""
+def _alone(path: Path) -> Iterator[bool]:
+    """The right to be the one engine of this place, while the block lasts (flock(2)); and whether
+    the one before was killed."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -112,9 +117,11 @@ def _alone(path: Path) -> Iterator[None]:
                 about=str(path),
                 hint="`pystack engine status` tells; `pystack engine stop` ends it",
             ) from None
+        killed = os.fstat(descriptor).st_size > 0
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
+        yield killed
+        os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
@@ -177,6 +184,7 @@ async def _serve(
         builds = Builds(database, images, store, runtime, networks, settings, events.emit)
         async with anyio.create_task_group() as root:
             tasks = Background(root)
+            database.empty_log_by(partial(tasks.start_soon, to_thread.run_sync))
             records = ContainerRecords(database, events)
             records.watchers.append(networks.observe)
             execs = Execs(records, launcher, runtime, settings.run_dir / "execs", tasks)
@@ -184,7 +192,6 @@ async def _serve(
             commits = Commits(
                 records,
                 roots,
-            database.empty_log_by(partial(tasks.start_soon, to_thread.run_sync))
                 images,
                 store,
                 runtime,

@@ -25,8 +25,8 @@ from orchestrator.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The engine as the API sees it; `shutdown` asks the process to end, `clock` is the one that the
-    times of containers and wishes are of."""
+    """The engine as the API sees it; `shutdown` asks the process to end, `clock` is what the times
+    of containers and wishes are of."""
 
     settings: Settings
     clock: Clock

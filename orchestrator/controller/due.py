@@ -11,6 +11,8 @@ from orchestrator.model.stack import Service, Stack
 # ended by itself: starting it again at once would never end.
 _KILLED_AFTER_S = 1.0
 _BY_SIGKILL = 137
+# What a start that failed is recorded as.
+_NOT_STARTED = (126, 127, 128)
 
 
 def due(container: Container, since: float) -> str | None:
@@ -27,7 +29,8 @@ def due(container: Container, since: float) -> str | None:
             if state.finished_at < since:
                 return ended
             if state.due:
-                return f"{ended} while no engine ran"
+                refused = state.error and state.exit_code in _NOT_STARTED
+                return "it could not be started" if refused else f"{ended} while no engine ran"
             outside = state.exit_code == _BY_SIGKILL and not state.oom_killed
             long_enough = state.finished_at - state.started_at >= _KILLED_AFTER_S
             if outside and long_enough and not state.stopped_by_user:

@@ -24,7 +24,7 @@ from orchestrator.controller.gates import GateState, gate_state
 from orchestrator.controller.observed import Observed
 from orchestrator.controller.plan import Action, BuildImage, Gate, Judgement, Plan, PullImage
 from orchestrator.engine.faults import told
-from orchestrator.errors import Failed, PystackError
+from orchestrator.errors import Failed, PystackError, Unavailable
 from orchestrator.model.events import Progress
 from orchestrator.state.stacks import Desired
 
@@ -228,8 +228,9 @@ class StackLoop:
         """The seconds to wait after the next failure; waits after this one."""
         action, error = outcome.failed[0]
         self._log.warning("action failed", action=action.key, error=str(error), code=error.code)
-        self._settle(error=error)
-        if not self._converged:
+        passes = _may_pass(error)
+        self._settle(error=_with_hope(error, self.name) if passes else error)
+        if not self._converged and not passes:
             # A person is told and will ask again; going on by ourselves would surprise them.
             await anyio.sleep_forever()
         await anyio.sleep(retry_s)
@@ -281,3 +282,15 @@ class StackLoop:
             self.status, settled=True, error=error, warnings=warnings or self.status.warnings
         )
         self._changes.ring()
+
+
+def _may_pass(error: PystackError) -> bool:
+    """Whether what went wrong may be over by itself: something did not answer, or was full."""
+    return isinstance(error, Unavailable) or error.code == "system-refused"
+
+
+def _with_hope(error: PystackError, stack: str) -> PystackError:
+    """The error, with the news that it is not the end of it."""
+    more = f"it is tried again by itself, until `pystack down` of {stack}"
+    hint = f"{error.hint}; {more}" if error.hint else more
+    return type(error)(error.message, code=error.code, about=error.about, hint=hint)

@@ -244,7 +244,7 @@ class Containers:
             # One that is due is started by its policy, only in its turn.
             count = container.state.restart_count if container.state.due else 0
             container = self._records.change(
-                identifier, stopped_by_user=False, restart_count=count, due=False
+                identifier, stopped_by_user=False, restart_count=count
             )
             try:
                 with shielded_for(HANGS_AFTER_S):
@@ -275,12 +275,14 @@ class Containers:
             pid, started = await self._launcher.launch(container, self.streams.let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
-            self._records.change(container.id, exit_code=code, error=error.message)
+            # Whoever keeps it as it is wanted is to see that it was not started.
+            due = container.state.status == "exited"
+            self._records.change(container.id, exit_code=code, error=error.message, due=due)
             raise
         container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
             oom_killed=False, started_at=self._now(), health=health,
-            failing_streak=0, health_log=(), again=False,
+            failing_streak=0, health_log=(), again=False, due=False,
         )  # fmt: skip
         self._volumes.tell_mounts("mount", container)
         self._records.tell("start", container)
@@ -305,7 +307,7 @@ class Containers:
             async with self._at_rest(identifier):
                 if self._records.find(identifier) is None:
                     return
-                container = self._records.change(identifier, stopped_by_user=True)
+                container = self._records.change(identifier, stopped_by_user=True, due=False)
                 if not container.running:
                     if container.state.status == "restarting":
                         self._end_supervision(identifier)

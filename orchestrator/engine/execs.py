@@ -293,7 +293,9 @@ class Execs:
         if monitored and pid and alive(pid, pid_start_time(pid)):
             self._watch(found, pid)
             return True
-        code = await read_exit_code(bundle.exit_dir, found.container_id, 5.0 if monitored else 0.0)
+        # One that has no process yet was being made, and may hang.
+        patience_s = (5.0 if pid else 1.0) if monitored else 0.0
+        code = await read_exit_code(bundle.exit_dir, found.container_id, patience_s)
         if code is None and not pid:
             # It had not begun, and nobody waits for it: its runtime may hang.
             await to_thread.run_sync(end_monitor, bundle)

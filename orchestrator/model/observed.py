@@ -58,8 +58,9 @@ class State:
 
     `pid` and `pid_started` (clock ticks since boot, field 22 of /proc/PID/stat) name its first
     process beyond doubt. `stopped_by_user` keeps restart policies off. `volumes_too`: its removal
-    has begun, and takes its anonymous volumes with it. `due`: it ended while no
-    engine ran, and its policy wants it up; the stack that it belongs to starts it in its turn.
+    has begun, and takes its anonymous volumes with it. `due`: it ended while no engine ran, and its
+    policy wants it up, or starting it again failed; the stack that it belongs to starts it in its
+    turn.
     `again`: it is being stopped to be started anew.
     """
 

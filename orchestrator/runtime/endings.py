@@ -6,6 +6,7 @@ Blocking, and bounded: a process in the kernel's hands (state D) is left after s
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -29,7 +30,7 @@ def end_monitor(bundle: Bundle) -> bool:
 def end_cgroup(path: str) -> bool:
     """Whether no process is left in the cgroup or below it, frozen ones thawed and killed."""
     deadline = time.monotonic() + _PATIENCE_S
-    while left := processes(path):
+    while left := {pid for pid in processes(path) if _is_in(pid, path)}:
         if time.monotonic() > deadline:
             return False
         for pid in left:
@@ -37,6 +38,30 @@ def end_cgroup(path: str) -> bool:
         _thaw(path)
         time.sleep(_PAUSE_S)
     return True
+
+
+def end_calls(roots: Path) -> bool:
+    """Whether no call of a runtime by an engine is left, whose records are below `roots` (a path's
+    beginning): a killed engine's calls go on, and may hang."""
+    calls = {pid for pid in _all() if (stat := _stat(pid)) and stat[3] == pid}
+    return _end_families({pid for pid in calls if _is_call(pid, os.fsencode(roots))})
+
+
+def _is_call(pid: int, roots: bytes) -> bool:
+    words = _words(pid)
+    # conmon's calls are in its session, and are ended with it.
+    if b"--runtime-arg" in words or b"--root" not in words[:-1]:
+        return False
+    return words[words.index(b"--root") + 1].startswith(roots)
+
+
+def _is_in(pid: int, path: str) -> bool:
+    """Whether the living process is in the cgroup: what stands for a hierarchy that is hidden has
+    ordinary files, with numbers that are other processes' by now."""
+    try:
+        return path.strip("/") in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
 
 
 def _candidates(bundle: Bundle) -> Iterable[int]:
@@ -48,11 +73,15 @@ def _candidates(bundle: Bundle) -> Iterable[int]:
 
 def _watches(pid: int, bundle: Bundle) -> bool:
     """Whether the process is a conmon, or a runtime called by one, of this very bundle."""
+    words = _words(pid)
+    return b"--bundle" in words and os.fsencode(bundle.path) in words
+
+
+def _words(pid: int) -> list[bytes]:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    return b"--bundle" in words and str(bundle.path).encode() in words
+        return []
 
 
 def _end_families(roots: set[int]) -> bool:

@@ -200,7 +200,7 @@ class EngineUnderTest:
         return Result(args, done.returncode, done.stdout, done.stderr)
 
     def argv(self, *args: str) -> list[str]:
-        code = "import sys; from orchestrator.cli.main import main; sys.exit(main())"
+        code = "from orchestrator.cli.main import enter; enter()"
         return [sys.executable, "-c", code, *args]
 
 
