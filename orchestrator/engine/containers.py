@@ -243,9 +243,7 @@ class Containers:
             self._end_supervision(identifier)
             # One that is due is started by its policy, only in its turn.
             count = container.state.restart_count if container.state.due else 0
-            container = self._records.change(
-                identifier, stopped_by_user=False, restart_count=count
-            )
+            container = self._records.change(identifier, stopped_by_user=False, restart_count=count)
             try:
                 with shielded_for(HANGS_AFTER_S):
                     container = await self._start(container)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from tests.support.engine import EngineUnderTest
 from tests.support.invariants import broken
 from tests.support.isolation import Isolation
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("hub")
 
@@ -43,13 +46,19 @@ def small_disk(place: EngineUnderTest) -> Iterator[Path]:
 
 
 def fill(path: Path) -> None:
-    with path.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
+    """Nothing; no byte is free where the path is."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        for size in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while os.write(descriptor, b"\0" * size):
+                    pass
+    finally:
+        os.close(descriptor)
+
+
+def is_full(text: str) -> bool:
+    return "full" in text or "No space" in text
 
 
 def test_a_full_disk_is_told_and_what_was_begun_is_finished_when_there_is_room(
@@ -61,7 +70,7 @@ def test_a_full_disk_is_told_and_what_was_begun_is_finished_when_there_is_room(
     fill(small_disk / "ballast")
     refused = place.run("up", "-d", cwd=project)
     assert refused.exit_code == 1, refused.output
-    assert "full" in refused.stderr or "No space" in refused.stderr, refused.stderr
+    assert is_full(refused.stderr), refused.stderr
     assert "Traceback" not in refused.output
     assert place.answers(), "the engine goes on"
     (small_disk / "ballast").unlink()
@@ -69,6 +78,64 @@ def test_a_full_disk_is_told_and_what_was_begun_is_finished_when_there_is_room(
     assert [c["State"] for c in place.containers()] == ["running"]
     assert broken(place, isolation) == []
     place.cli("down", "-t", "0", "-v", cwd=project)
+
+
+def test_a_disk_that_is_full_amid_an_update_and_a_down_spoils_nothing(
+    place: EngineUnderTest, small_disk: Path, project: Path, isolation: Isolation
+) -> None:
+    ballast = small_disk / "ballast"
+    (project / "stack.yml").write_text(STACK)
+    place.start()
+    place.cli("up", "-d", cwd=project)
+    began = place.inspect("demo-web-1")["State"]["StartedAt"]
+
+    fill(ballast)
+    (project / "stack.yml").write_text(STACK.replace("sleep 1000", "sleep 1001"))
+    refused = place.run("up", "-d", cwd=project)
+    assert refused.exit_code == 1, refused.output
+    assert is_full(refused.stderr), refused.stderr
+    assert "Running" in place.cli("ps", "--format", "{{.State}}", cwd=project).stdout.title()
+    if len(place.containers()) == 1:
+        assert place.inspect("demo-web-1")["State"]["StartedAt"] == began, "it is left alone"
+    # One that is killed here reads its records again.
+    place.kill9()
+    ballast.unlink()
+    place.start()
+    place.cli("up", "-d", cwd=project)
+    wait_until(lambda: is_updated(place), "the update is made")
+    assert broken(place, isolation) == []
+
+    fill(ballast)
+    gone = place.run("down", "-t", "0", "-v", cwd=project)
+    assert gone.exit_code == 0 or is_full(gone.stderr), gone.output
+    assert place.answers()
+    ballast.unlink()
+    place.cli("down", "-t", "0", "-v", cwd=project)
+    assert place.containers() == []
+    assert broken(place, isolation) == []
+
+
+def test_a_container_that_ends_on_a_full_disk_is_known_to_have_ended_when_there_is_room(
+    place: EngineUnderTest, small_disk: Path, isolation: Isolation
+) -> None:
+    ballast = small_disk / "ballast"
+    place.start()
+    script = "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    identifier = place.cli("run", "-d", "busybox", "sh", "-c", script).stdout.strip()
+    wait_until(lambda: place.run("exec", identifier, "true").exit_code == 0, "it runs")
+    fill(ballast)
+    os.kill(int(place.inspect(identifier)["State"]["Pid"]), signal.SIGTERM)
+    assert place.answers()
+    ballast.unlink()
+    wait_until(lambda: place.inspect(identifier)["State"]["Status"] == "exited", "its end is known")
+    assert place.inspect(identifier)["State"]["ExitCode"] == 7
+    assert broken(place, isolation) == []
+    place.cli("rm", identifier)
+
+
+def is_updated(place: EngineUnderTest) -> bool:
+    found = place.containers()
+    return [(c["State"], c["Command"]) for c in found] == [("running", "sleep 1001")]
 
 
 RUNTIME = """#!/bin/sh
