@@ -7,7 +7,6 @@ each relative path is made absolute against the directory that its own file coun
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.compose.dotenv import read_dotenv
@@ -21,6 +20,7 @@ from orchestrator.compose.problems import Findings
 from orchestrator.compose.project import shown
 from orchestrator.compose.schema.kinds import Reading
 from orchestrator.compose.schema.stack import STACK
+from orchestrator.model.value import dataclass
 
 _SHARED = ("services", "networks", "volumes", "configs", "secrets", "models")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose import networking
@@ -15,6 +14,7 @@ from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings
 from orchestrator.compose.security import security_options
 from orchestrator.model.container import ContainerSpec
+from orchestrator.model.value import dataclass
 
 _SAME_NAME = (
     "cgroup_parent",

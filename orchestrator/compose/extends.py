@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from orchestrator.compose.complete import require
@@ -17,6 +17,7 @@ from orchestrator.compose.schema.files import EXTENDS
 from orchestrator.compose.schema.kinds import Reading
 from orchestrator.compose.schema.service import SERVICE
 from orchestrator.compose.source import read_file
+from orchestrator.model.value import dataclass
 
 _Place = tuple[str, str]
 

@@ -7,7 +7,6 @@ include and merge (through assemble), complete, references, stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from orchestrator.compose.references import check_references
 from orchestrator.compose.schema.stack import STACK
 from orchestrator.compose.stack import to_stack
 from orchestrator.model.stack import Stack
+from orchestrator.model.value import dataclass
 
 __all__ = ["Loaded", "Project", "StackInvalid", "load_project", "load_stack", "loaded"]
 

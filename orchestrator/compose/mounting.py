@@ -4,7 +4,6 @@ its configs and secrets become."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
@@ -12,6 +11,7 @@ from orchestrator.compose.problems import Findings
 from orchestrator.errors import InvalidInput
 from orchestrator.model.container import GrantedFile, Mount, Recursion
 from orchestrator.model.quantities import parse_bytes
+from orchestrator.model.value import dataclass
 
 _DIRECTORIES = {"configs": "", "secrets": "/run/secrets"}
 _RECURSION: Mapping[str, Recursion] = {

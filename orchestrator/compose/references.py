@@ -7,12 +7,12 @@ once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from orchestrator.compose.dependencies import all_of, cycle, implied
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import Findings, did_you_mean
 from orchestrator.compose.profiles import profiles_of, takes_part
+from orchestrator.model.value import dataclass
 
 # Pairs of keys that say the same thing, which then must agree.
 _TWICE = (

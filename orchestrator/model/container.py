@@ -7,8 +7,10 @@ Every field is canonical: durations in seconds, sizes in bytes, short forms reso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from orchestrator.model.value import dataclass
 
 RestartName = Literal["no", "always", "on-failure", "unless-stopped"]
 MountKind = Literal["volume", "bind", "tmpfs", "image"]

@@ -6,11 +6,12 @@ Nothing here is YAML: `compose` makes it, the API carries it as JSON, the contro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.model.container import ContainerSpec, Hook, Ulimit
 from orchestrator.model.subnet import Subnet
+from orchestrator.model.value import dataclass
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["missing", "always", "never", "build"]

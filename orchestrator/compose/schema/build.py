@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
@@ -13,6 +12,7 @@ from orchestrator.compose.schema.kinds import FLAG, SIZE, TEXT, FilePath, Kind, 
 from orchestrator.compose.schema.limits import ULIMITS
 from orchestrator.compose.schema.pending import ATTESTATIONS, CONFINED, WINDOWS
 from orchestrator.compose.schema.shapes import DISTINCT, PAIRS, TEXTS, Attribute, MapOf, Struct
+from orchestrator.model.value import dataclass
 
 _REMOTE = re.compile(r"[a-z0-9+.-]+://.*|git@.*|github\.com/.*|service:.+", re.DOTALL)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
 from orchestrator.compose.schema.kinds import Kind, Reading, passes
 from orchestrator.compose.schema.shapes import TEXT_OR_TEXTS
+from orchestrator.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from orchestrator.compose.notation import cpu_count, go_duration, go_float
 from orchestrator.compose.problems import Findings, did_you_mean, one_of
 from orchestrator.errors import InvalidInput
 from orchestrator.model.quantities import parse_bytes, parse_cpus, parse_duration
+from orchestrator.model.value import dataclass
 
 _DIGITS = re.compile(r"-?[0-9]+")
 NAME = re.compile(r"[a-zA-Z0-9._-]+")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -21,6 +20,7 @@ from orchestrator.compose.schema.kinds import (
 )
 from orchestrator.compose.schema.pending import ONE_IPAM, SWARM
 from orchestrator.compose.schema.shapes import OPTIONS, PAIRS, TEXTS, Attribute, ListOf, Struct
+from orchestrator.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compose.node import Node
 from orchestrator.compose.schema.kinds import Kind, Reading, passes
+from orchestrator.model.value import dataclass
 
 _NO_FILE = ("", "unconfined", "builtin")
 

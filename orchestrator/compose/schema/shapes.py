@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from orchestrator.compose.node import Node
 from orchestrator.compose.problems import nearest
 from orchestrator.compose.schema.kinds import TEXT, Kind, Reading, Scalar, passes
+from orchestrator.model.value import dataclass
 
 # The text of an empty mapping that stands for a value that was not given.
 NOTHING = "null"
