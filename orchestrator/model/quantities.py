@@ -1,4 +1,4 @@
-"""Amounts as people write them ("512m", "1m30s", "0.5") and as numbers, both ways.
+"""Amounts as people write them ("512m", "1m30s", "0.5"), read as numbers.
 
 Sizes are bytes with binary multiples, as Docker reads them; durations are seconds, in the
 notation of Go's time.ParseDuration; CPUs are counted in billionths.
@@ -48,15 +48,6 @@ def parse_bytes(text: str | float) -> int:
     )
 
 
-def format_bytes(size: int) -> str:
-    """A size that parse_bytes reads back exactly, in the largest unit that divides it: "512m"."""
-    for unit in ("p", "t", "g", "m", "k"):
-        step = 1024 ** _POWERS[unit]
-        if size and size % step == 0:
-            return f"{size // step}{unit}"
-    return str(size)
-
-
 def parse_duration(text: str) -> float:
     """The seconds in "1m30s", "1.5h", "250ms" or "0"; units fall or not, as Go allows.
 
@@ -81,19 +72,6 @@ def parse_duration(text: str) -> float:
     return float(total.to_integral_value() / 10**9)
 
 
-def format_duration(seconds: float) -> str:
-    """A duration that parse_duration reads back to the nanosecond: 90.0 is "1m30s"."""
-    left = round(Decimal(repr(seconds)) * 10**9)
-    if left <= 0:
-        return "0s"
-    parts = []
-    for unit in ("h", "m", "s", "ms", "us", "ns"):
-        count, left = divmod(left, _NANOSECONDS[unit])
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts)
-
-
 def parse_cpus(text: str | float) -> int:
     """Billionths of a CPU in "0.5", "2" or a number.
 
@@ -112,12 +90,6 @@ def parse_cpus(text: str | float) -> int:
             hint="write a number such as 0.5 or 2",
         )
     return nano
-
-
-def format_cpus(nano: int) -> str:
-    """A number of CPUs that parse_cpus reads back exactly: 500000000 is "0.5"."""
-    whole, rest = divmod(nano, 10**9)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
 
 
 def format_number(value: float) -> str:

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidInput
 from orchestrator.model.quantities import (
-    format_bytes,
-    format_cpus,
-    format_duration,
     format_number,
     parse_bytes,
     parse_cpus,
@@ -104,22 +101,6 @@ def test_what_is_no_number_of_cpus_is_refused(text: str) -> None:
 )
 def test_a_number_is_printed_as_go_prints_it(value: float, text: str) -> None:
     assert format_number(value) == text
-
-
-@given(st.integers(0, 2**63 - 1))
-def test_a_size_written_reads_back(size: int) -> None:
-    assert parse_bytes(format_bytes(size)) == size
-
-
-@given(st.integers(0, 2**50))
-def test_a_duration_written_reads_back_to_the_nanosecond(nanoseconds: int) -> None:
-    seconds = nanoseconds / 10**9
-    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=1e-9)
-
-
-@given(st.integers(0, 2**63 - 1))
-def test_cpus_written_read_back(nano: int) -> None:
-    assert parse_cpus(format_cpus(nano)) == nano
 
 
 @given(st.text())
