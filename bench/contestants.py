@@ -273,22 +273,23 @@ class BuildKit(Docker):
         return ""
 
 
-class Podman(Contestant):
-    name = "podman"
+class Daemonless(Contestant):
+    """Of the family that reads containers.conf."""
+
     peer = "podman"
     insecure = ("--tls-verify=false",)
-    records = "bolt or SQLite database, fsync per change"
 
     def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
         super().__init__(directory, root, runtime)
         self.env |= {
             "CONTAINERS_CONF": str(directory / "containers.conf"),
+            "BUILDAH_RUNTIME": runtime,
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
 
     def available(self) -> str:
-        if not self.has("podman"):
-            return "not installed (apt-get install podman)"
+        if not self.has(self.name):
+            return f"not installed (apt-get install {self.name})"
         return "" if self.has(self.runtime) else f"has no {self.runtime}"
 
     def start(self) -> None:
@@ -300,7 +301,11 @@ class Podman(Contestant):
             'events_logger = "file"\n'
             f'[network]\nnetwork_config_dir = "{self.directory}/networks"\n'
         )
-        self.output(*self.command(), "info")
+
+
+class Podman(Daemonless):
+    name = "podman"
+    records = "bolt or SQLite database, fsync per change"
 
     def command(self) -> list[str]:
         paths = {"--root": "data", "--runroot": "run", "--tmpdir": "libpod"}
@@ -316,17 +321,9 @@ class Podman(Contestant):
         return ["podman-compose", "--podman-path", str(wrapper), "-f", str(file)]
 
 
-class Buildah(Contestant):
+class Buildah(Daemonless):
     name = "buildah"
-    peer = "podman"
     records = "no daemon; files, fsync per change"
-
-    def __init__(self, directory: Path, root: Path | None, runtime: str) -> None:
-        super().__init__(directory, root, runtime)
-        self.env["BUILDAH_RUNTIME"] = runtime
-
-    def available(self) -> str:
-        return "" if self.has("buildah") else "not installed (apt-get install buildah)"
 
     def command(self) -> list[str]:
         paths = {"--root": "data", "--runroot": "run"}

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+_FLUSHES = 15
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -46,3 +47,15 @@ def filesystem(path: Path) -> str:
             kind, source = back.split()[:2]
             return f"{kind} ({source}, {front.split()[5]})"
     return "an unknown file system"
+
+
+def flushes(path: Path) -> int:
+    """How often the disk below the path has been told to make its writes durable, since it is
+    there; 0 where there is no such count.  Source: Documentation/admin-guide/iostats.rst."""
+    device = path.stat().st_dev
+    statistics = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    try:
+        fields = statistics.read_text().split()
+    except OSError:
+        return 0
+    return int(fields[_FLUSHES]) if len(fields) > _FLUSHES else 0

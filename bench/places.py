@@ -101,7 +101,7 @@ class Place:
         # Below a tmpfs, so that nothing of it stays in the root.
         libc.mount("tmpfs", str(target.parent), "tmpfs")
         target.mkdir()
-        libc.mount(str(shared), str(target), flags=libc.MS_BIND | libc.MS_REC)
+        libc.mount(str(shared), str(target), flags=libc.MS_BIND)
 
     @staticmethod
     def _join(network: int) -> None:

@@ -60,7 +60,7 @@ def lines(measured: Measured) -> Iterator[str]:
     there = {name for samples in measured.samples for name in samples.by}
     for name, what in measured.synced.items():
         if name in there:
-            yield f"   synced by {name}: {what}"
+            yield f"   synced by {name}: {what}{flushed(measured, name)}"
     if measured.floor:
         yield f"   floor: {measured.floor}"
     for name, why in measured.left_out.items():
@@ -71,6 +71,12 @@ def lines(measured: Measured) -> Iterator[str]:
         yield f" {samples.measure.what}: {verdict(samples)}"
         for name, values in samples.by.items():
             yield f"  {row(samples, name, values)}"
+
+
+def flushed(measured: Measured, name: str) -> str:
+    """How often the disk was flushed in a run: " (12 flushes)"."""
+    counts = measured.flushes.get(name)
+    return f" ({statistics.median(counts):g} disk flushes a run)" if counts else ""
 
 
 def row(samples: Samples, name: str, values: Sequence[float]) -> str:

@@ -61,7 +61,8 @@ class Samples:
 @dataclass(slots=True)
 class Measured:
     """One benchmark's results. `left_out` says why by contestant; `load` is the machine's load
-    average over a minute when it began and when it ended."""
+    average over a minute when it began and when it ended; `flushes` are the disk's in each run, by
+    contestant, with those of what else the machine did."""
 
     name: str
     group: str
@@ -72,6 +73,7 @@ class Measured:
     left_out: dict[str, str] = field(default_factory=dict)
     load: list[float] = field(default_factory=list)
     floor: str = ""
+    flushes: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

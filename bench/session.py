@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import hub
 from bench.contestants import CONTESTANTS, Contestant
 from bench.entry import FLOOR, Benchmark, Entry
+from bench.machine import flushes
 from bench.results import SUBJECT, Known, Measured, Results, Samples
 
 
@@ -133,8 +134,11 @@ class _Turn:
 
     def _measure(self) -> None:
         by = {one.measure.what: one.by for one in self.measured.samples}
+        before = flushes(self.files)
         for what, number in self.entry(self.contestant, self.files).items():
             by[what].setdefault(self.contestant.name, []).append(number)
+        since = flushes(self.files) - before
+        self.measured.flushes.setdefault(self.contestant.name, []).append(since)
 
     def _could(self, work: Callable[[], object]) -> bool:
         name = self.contestant.name
