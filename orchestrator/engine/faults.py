@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-import structlog
-
+from orchestrator.aio.log import get_logger
 from orchestrator.errors import Failed, PystackError
 
 _HINTS = {
@@ -38,7 +37,7 @@ def told(error: Exception, about: str) -> PystackError:
             about=about,
             hint=_HINTS[errno.ENOSPC],
         )
-    structlog.get_logger().error("an error of our own", about=about, exc_info=error)
+    get_logger().error("an error of our own", about=about, exc_info=error)
     return Failed(
         f"the engine met an error of its own: {type(error).__name__}: {error}",
         code="internal-error",
