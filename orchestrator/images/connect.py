@@ -18,15 +18,18 @@ from orchestrator.settings import Settings
 from orchestrator.wire.credentials import Credentials
 
 _READ_BUFFER = 1 << 20
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_CONNECT_S = 10.0
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client as registries need it, closed with the block."""
+async def open_session(timeout_s: float) -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client as registries need it, closed with the block. One that sends nothing for
+    `timeout_s` seconds has failed, however long the whole takes."""
+    connect_s = min(_CONNECT_S, timeout_s)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=timeout_s)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
-        timeout=_TIMEOUT,
+        timeout=timeout,
         auto_decompress=False,
         read_bufsize=_READ_BUFFER,
         headers={"User-Agent": "pystack", "Accept-Encoding": "identity"},
@@ -49,7 +52,7 @@ async def open_registry(
 
     Raises: InvalidInput: Docker's configuration file is malformed. Failed: a CA file is.
     """
-    async with open_session() as session:
+    async with open_session(settings.registry_timeout_s) as session:
         transports = []
         for endpoint in endpoints(reference, settings.registries):
             given = None if endpoint.mirror else credentials

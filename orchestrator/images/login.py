@@ -29,5 +29,5 @@ async def check_login(credentials: Credentials, address: str, settings: Settings
         )
     endpoint = server(host_of(address), settings.registries)
     tls = await anyio.to_thread.run_sync(tls_for, endpoint, settings.certs_dir)
-    async with open_session() as session:
+    async with open_session(settings.registry_timeout_s) as session:
         return await Transport(session, endpoint, credentials, tls).identity_token()

@@ -7,6 +7,8 @@ import json
 from orchestrator.errors import Denied, Failed, NotFound, PystackError, Unavailable
 from orchestrator.images.endpoints import Endpoint
 
+# The code of a registry that does not answer, or stops in the middle.
+TIMEOUT = "registry-timeout"
 _SAID_MAX = 300
 
 
@@ -66,9 +68,12 @@ def refusal(
 def broken(endpoint: Endpoint, error: Exception | None) -> Unavailable:
     """The error of a connection that keeps breaking."""
     why = f": {error}" if error is not None and str(error) else ""
+    problem = f"the connection to {endpoint.host} breaks again and again{why}"
+    if isinstance(error, TimeoutError):
+        problem = f"{endpoint.host} stopped in the middle, and does not go on"
     return Unavailable(
-        f"the connection to {endpoint.host} breaks again and again{why}",
-        code="registry-unreachable",
+        problem,
+        code=TIMEOUT if isinstance(error, TimeoutError) else "registry-unreachable",
         about=endpoint.host,
         hint=again_later(endpoint),
     )

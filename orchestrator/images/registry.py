@@ -216,7 +216,9 @@ class Registry:
                 return
             # Progress starts the count anew: a long download over a bad line gets there.
             progressed = position > resumed_at
-            failures = 1 if progressed else failures + 1
+            # One that does not move costs its whole time each time it is asked.
+            weight = 2 if isinstance(error, TimeoutError) else 1
+            failures = 1 if progressed else failures + weight
             delay = delay_s(failures)
             if delay is None or transport.endpoint.mirror:
                 raise broken(transport.endpoint, error)

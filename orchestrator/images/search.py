@@ -58,7 +58,7 @@ async def search_images(
     tls = await anyio.to_thread.run_sync(tls_for, endpoint, settings.certs_dir)
     query = urllib.parse.urlencode({"q": word, "n": limit})
     async with (
-        open_session() as session,
+        open_session(settings.registry_timeout_s) as session,
         Transport(session, endpoint, known, tls).request("GET", f"/v1/search?{query}") as response,
     ):
         if response.status == 404:

@@ -18,6 +18,7 @@ from yarl import URL
 from orchestrator.errors import Denied, Failed, Unavailable
 from orchestrator.images import auth
 from orchestrator.images.endpoints import Endpoint, proxy_for
+from orchestrator.images.refusal import TIMEOUT
 from orchestrator.images.retry import RETRIED, delay_s
 from orchestrator.wire.credentials import Credentials
 
@@ -25,7 +26,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _REDIRECTS_MAX = 10
 _CHALLENGES_MAX = 3
-_WRITING = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+# How many times longer a registry may take that moves a large blob to its place.
+AFTER_WRITE = 10
 
 # A body is made anew for every attempt to send it.
 Body = Callable[[], bytes | AsyncIterable[bytes]]
@@ -54,6 +56,11 @@ class Transport:
         self._refresh_token = ""
         self._answering = anyio.Lock()
         self._proxies = getproxies_environment()
+
+    @property
+    def idle_s(self) -> float:
+        """For how long (seconds) nothing need come, or be taken, before the server has failed."""
+        return self._session.timeout.sock_read or 60.0
 
     @asynccontextmanager
     async def get(
@@ -241,9 +248,12 @@ class Transport:
 
     async def _once(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
         proxy = proxy_for(url.scheme, url.authority, self._proxies) or None
-        if method not in ("GET", "HEAD"):
-            # A registry may take its time to move a large blob to its place.
-            options["timeout"] = _WRITING
+        if method in ("PUT", "PATCH"):
+            options["timeout"] = aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=self._session.timeout.sock_connect,
+                sock_read=self.idle_s * AFTER_WRITE,
+            )
         return await self._session.request(
             method, url, ssl=self._tls, allow_redirects=False, proxy=proxy, **options
         )
@@ -285,9 +295,14 @@ class Transport:
                 about=host,
                 hint=f'set ca_file, or insecure = true, for registries."{host}" in the settings',
             )
+        problem = f"cannot be reached: {str(error) or type(error).__name__}"
+        if isinstance(error, TimeoutError):
+            connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
+            waited_s = self._session.timeout.sock_connect if connecting else self.idle_s
+            problem = f"did not answer within {waited_s:g} s"
         return Unavailable(
-            f"{host} cannot be reached: {str(error) or type(error).__name__}",
-            code="registry-unreachable",
+            f"{host} {problem}",
+            code=TIMEOUT if isinstance(error, TimeoutError) else "registry-unreachable",
             about=host,
             hint=f"check the network and the name, or set mirrors for"
             f' registries."{self.endpoint.account}" in the settings',

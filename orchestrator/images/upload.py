@@ -18,13 +18,14 @@ import anyio
 import anyio.to_thread
 
 from orchestrator.errors import Denied, NotFound, PystackError, Unavailable
-from orchestrator.images.refusal import broken, refusal
+from orchestrator.images.refusal import TIMEOUT, broken, refusal
 from orchestrator.images.registry import said_by
 from orchestrator.images.retry import delay_s
-from orchestrator.images.transport import Transport
+from orchestrator.images.transport import AFTER_WRITE, Transport
 from orchestrator.model.image import Descriptor
 
 _PIECE = 256 << 10
+_STALLS_MAX = 2
 _LEAST_CHUNK = 512 << 10
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 _BINARY = "application/octet-stream"
@@ -101,6 +102,8 @@ class Uploads:
                 await self._finish(state.location, blob)
                 return
             except (Unavailable, NotFound, _OutOfStep) as problem:
+                if isinstance(problem, Unavailable) and state.stalled(problem):
+                    raise
                 reached = await self._reached(state.location) if state.location else None
                 delay = state.broke(reached)
                 if delay is None:
@@ -126,16 +129,29 @@ class Uploads:
         if state.alone:
             headers["Connection"] = "close"
 
-        def body() -> AsyncGenerator[bytes]:
-            return _part(file, start, end, told)
-
+        idle_s = self._transport.idle_s
         location = state.location
-        async with self._transport.request("PATCH", location, headers, body, tries=1) as response:
-            if response.status == 416:
-                raise _OutOfStep
-            if response.status not in (200, 201, 202, 204):
-                raise await self._refused(response)
-            state.arrived(response.headers.get("Location") or location, end)
+        with anyio.CancelScope(deadline=anyio.current_time() + idle_s) as moving:
+
+            def moved(position: int) -> None:
+                told(position)
+                # The last piece is followed by the answer, which has a time of its own.
+                more_s = idle_s * (1 + AFTER_WRITE if position >= end else 1)
+                moving.deadline = anyio.current_time() + more_s
+
+            def body() -> AsyncGenerator[bytes]:
+                return _part(file, start, end, moved)
+
+            async with self._transport.request(
+                "PATCH", location, headers, body, tries=1
+            ) as response:
+                if response.status == 416:
+                    raise _OutOfStep
+                if response.status not in (200, 201, 202, 204):
+                    raise await self._refused(response)
+                state.arrived(response.headers.get("Location") or location, end)
+        if moving.cancelled_caught:
+            raise broken(self._transport.endpoint, TimeoutError())
 
     async def _finish(self, location: str, blob: Descriptor) -> None:
         separator = "&" if "?" in location else "?"
@@ -177,12 +193,23 @@ class _State:
     furthest: int = 0
     failures: int = 0
     alone: bool = False
+    stalls: int = 0
+    stalled_at: int = -1
 
     def arrived(self, location: str, position: int) -> None:
         self.location, self.position = location, position
         if position > self.furthest:
             # Progress starts the count anew: a large layer over a bad line gets there.
             self.furthest, self.failures = position, 0
+
+    def stalled(self, problem: Unavailable) -> bool:
+        """Whether the registry did not answer, once more at the same place: that takes its whole
+        time each time."""
+        if problem.code != TIMEOUT:
+            return False
+        self.stalls = self.stalls + 1 if self.stalled_at == self.furthest else 1
+        self.stalled_at = self.furthest
+        return self.stalls >= _STALLS_MAX
 
     def broke(self, reached: tuple[str, int] | None) -> float | None:
         """Seconds to wait before going on from where the registry has got to, or (None) from the

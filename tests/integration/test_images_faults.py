@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,9 +21,10 @@ import pytest
 from aiohttp import web
 
 from orchestrator.errors import Denied, Failed, PystackError, Unavailable
-from orchestrator.images import retry
+from orchestrator.images import retry, transport, upload
 from orchestrator.images.content import ContentStore
 from orchestrator.images.pull import pull_image
+from orchestrator.images.push import push_image
 from orchestrator.images.reference import parse_reference
 from orchestrator.model.image import Image
 from orchestrator.settings import Registry, Settings
@@ -58,11 +60,12 @@ class Server:
         return [path.rpartition("/")[2] for path, _ in self.seen if "/blobs/" in path]
 
 
+async def nothing(request: web.Request) -> None:
+    return None
+
+
 @asynccontextmanager
 async def serving(image: OciImage, before: Handler | None = None) -> AsyncIterator[Server]:
-    async def nothing(request: web.Request) -> None:
-        return None
-
     server = Server(image, before or nothing)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
@@ -94,7 +97,9 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_S", 0.01)
 
 
-def settings_for(tmp_path: Path, *, mirrors: tuple[str, ...] = (), host: str = "") -> Settings:
+def settings_for(
+    tmp_path: Path, *, mirrors: tuple[str, ...] = (), host: str = "", timeout_s: int = 60
+) -> Settings:
     return Settings(
         data_dir=tmp_path,
         run_dir=tmp_path,
@@ -102,6 +107,7 @@ def settings_for(tmp_path: Path, *, mirrors: tuple[str, ...] = (), host: str = "
         log_file=tmp_path / "log",
         docker_config=tmp_path / "docker.json",
         registries={host: Registry(mirrors=mirrors)} if host else {},
+        registry_timeout_s=timeout_s,
     )
 
 
@@ -255,6 +261,109 @@ async def test_a_registry_that_never_gets_on_is_given_up(
             await pull(server, store, settings)
     assert (caught.value.code, caught.value.about) == ("registry-unreachable", server.host)
     assert nothing_visible(store)
+
+
+async def test_a_registry_that_never_answers_is_given_up(
+    busybox_image: OciImage, store: ContentStore, tmp_path: Path
+) -> None:
+    settings = settings_for(tmp_path, timeout_s=1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = Server(busybox_image, nothing, f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(Unavailable) as caught:
+            await pull(server, store, settings)
+    assert caught.value.code == "registry-timeout"
+    assert caught.value.message == f"{server.host} did not answer within 1 s"
+    assert nothing_visible(store)
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+async def test_a_layer_that_stops_in_the_middle_is_taken_up_again_or_given_up(
+    busybox_image: OciImage, store: ContentStore, tmp_path: Path, for_good: bool
+) -> None:
+    data = busybox_image.blob(layer_digest(busybox_image)).read_bytes()
+    half = len(data) // 2
+    starts: list[int] = []
+
+    async def stop(request: web.Request) -> web.StreamResponse | None:
+        if not is_layer(request, busybox_image):
+            return None
+        start = request.http_range.start or 0
+        starts.append(start)
+        response = web.StreamResponse(status=206 if start else 200)
+        response.content_length = len(data) - start
+        if start:
+            response.headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        await response.prepare(request)
+        if start and not for_good:
+            await response.write(data[start:])
+            return response
+        await response.write(data[start:half])
+        await anyio.sleep(30)
+        return response
+
+    settings = settings_for(tmp_path, timeout_s=1)
+    async with serving(busybox_image, stop) as server:
+        if not for_good:
+            assert (await pull(server, store, settings)).id == busybox_image.config_digest
+            assert starts == [0, half]
+            return
+        with pytest.raises(Unavailable) as caught:
+            await pull(server, store, settings)
+    assert caught.value.code == "registry-timeout"
+    assert caught.value.message == f"{server.host} stopped in the middle, and does not go on"
+    assert starts == [0, half, half]
+    assert nothing_visible(store)
+
+
+async def test_a_layer_that_comes_slowly_is_not_cut(
+    busybox_image: OciImage, store: ContentStore, tmp_path: Path
+) -> None:
+    data = busybox_image.blob(layer_digest(busybox_image)).read_bytes()
+
+    async def drip(request: web.Request) -> web.StreamResponse | None:
+        if not is_layer(request, busybox_image):
+            return None
+        response = web.StreamResponse()
+        response.content_length = len(data)
+        await response.prepare(request)
+        for start in range(0, len(data), len(data) // 5 + 1):
+            await response.write(data[start : start + len(data) // 5 + 1])
+            await anyio.sleep(0.5)
+        return response
+
+    settings = settings_for(tmp_path, timeout_s=1)
+    async with serving(busybox_image, drip) as server:
+        assert (await pull(server, store, settings)).id == busybox_image.config_digest
+        assert server.blobs_sent().count(layer_digest(busybox_image)) == 1
+
+
+async def test_a_push_to_a_registry_that_takes_nothing_is_given_up(
+    busybox_image: OciImage,
+    store: ContentStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Ten times as long is granted after a write; here it need not be.
+    monkeypatch.setattr(transport, "AFTER_WRITE", 1)
+    monkeypatch.setattr(upload, "AFTER_WRITE", 1)
+    async with serving(busybox_image) as server:
+        image = await pull(server, store, settings_for(tmp_path))
+
+    async def deaf(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        if request.method == "POST":
+            return web.Response(status=202, headers={"Location": "/v2/app/blobs/uploads/1"})
+        if request.method == "PATCH":
+            await anyio.sleep(30)  # its body is never read
+        return web.Response(status=404)
+
+    settings = settings_for(tmp_path, timeout_s=1)
+    async with serving(busybox_image, deaf) as server:
+        reference = parse_reference(f"{server.host}/app:1")
+        with anyio.fail_after(60), pytest.raises(Unavailable) as caught:
+            await push_image(image, reference, store, settings, lambda progress: None)
+    assert caught.value.code == "registry-timeout"
 
 
 async def test_a_redirect_is_followed_without_our_credentials(
