@@ -6,6 +6,7 @@ Starting is recovering: there is no other way to start. Ending leaves the contai
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import resource
 import signal
@@ -15,13 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
+import structlog
 from anyio import to_thread
 
 from orchestrator.aio.clock import open_clock
 from orchestrator.aio.lasting import Background, lasting
-from orchestrator.aio.log import get_logger, log_to
 from orchestrator.api.listeners import check_listeners, served
 from orchestrator.api.parts import Parts
 from orchestrator.api.server import application
@@ -76,7 +78,7 @@ def main() -> int:
         for directory in (settings.data_dir, settings.run_dir, settings.log_file.parent):
             directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         with _alone(settings.run_dir / "engine.lock") as killed:
-            log_to(settings.log_file)
+            _log_to(settings.log_file)
             _allow_descriptors()
             cgroup_layout = layout()
             outside = enter_private_mounts(cgroup_layout == "hybrid")
@@ -90,7 +92,7 @@ def main() -> int:
         return 1
     except BaseExceptionGroup as group:
         ours = group.subgroup(PystackError)
-        get_logger().error("engine failed", exc_info=group)
+        structlog.get_logger().exception("engine failed")
         first: BaseException = ours or group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
@@ -134,11 +136,37 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _log_to(path: Path) -> None:
+    """JSON lines in the file; on a terminal a person's form as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if sys.stderr.isatty():
+        shared.append(_on_terminal)
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _on_terminal(_logger: Any, _method: str, event: Any) -> Any:
+    details = " ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "timestamp"))
+    sys.stderr.write(f"{event.get('timestamp', '')} {event.get('event', '')} {details}\n")
+    return event
+
+
 async def _serve(
     settings: Settings, database: Database, cgroup_layout: Layout, outside: int
 ) -> None:
     began = time.monotonic()
-    log = get_logger()
+    log = structlog.get_logger()
     events = Events(database.events)
     clock = open_clock(settings.data_dir / "clock", partial(latest_time, database))
     runtime = await choose_runtime(settings)

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+import structlog
 from anyio.abc import TaskGroup
-
-from orchestrator.aio.log import get_logger
 
 _FIRST_S = 1.0
 _LONGEST_S = 60.0
@@ -25,7 +24,9 @@ async def lasting(work: Callable[[], Awaitable[object]], name: str) -> None:
         try:
             await work()
         except Exception as error:
-            get_logger().error("an error of our own", work=name, again_in_s=delay_s, exc_info=error)
+            structlog.get_logger().error(
+                "an error of our own", work=name, again_in_s=delay_s, exc_info=error
+            )
             await anyio.sleep(delay_s)
             delay_s = min(_LONGEST_S, delay_s * 2)
         else:
@@ -37,7 +38,7 @@ async def logged(work: Callable[[], Awaitable[object]], name: str) -> None:
     try:
         await work()
     except Exception as error:
-        get_logger().error("an error of our own", work=name, exc_info=error)
+        structlog.get_logger().error("an error of our own", work=name, exc_info=error)
 
 
 class Tasks(Protocol):

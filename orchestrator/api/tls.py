@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 import anyio.abc
+import structlog
 from anyio.abc import AnyByteStream, SocketAttribute
 from anyio.streams.tls import TLSListener
 
-from orchestrator.aio.log import get_logger
 from orchestrator.errors import InvalidInput
 from orchestrator.settings import Settings
 
@@ -52,7 +52,7 @@ async def tls_relay(settings: Settings) -> AsyncIterator[None]:
             async with await anyio.connect_unix(settings.socket) as engine, stream:
                 await _both_ways(stream, engine)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            get_logger().info("tls connection broke", problem=str(error))
+            structlog.get_logger().info("tls connection broke", problem=str(error))
 
     tls = _Listener(listener, context, standard_compatible=False, handshake_timeout=_HANDSHAKE_S)
     async with tls, anyio.create_task_group() as tasks:
@@ -68,7 +68,7 @@ class _Listener(TLSListener):
         await anyio.aclose_forcefully(stream)
         if not isinstance(exc, Exception):
             raise exc
-        get_logger().info("tls connection refused", problem=str(exc))
+        structlog.get_logger().info("tls connection refused", problem=str(exc))
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

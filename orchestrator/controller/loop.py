@@ -13,10 +13,10 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import anyio
+import structlog
 
 from orchestrator.aio.broadcast import Broadcast
 from orchestrator.aio.changes import Changes
-from orchestrator.aio.log import get_logger
 from orchestrator.controller.desired import Specs
 from orchestrator.controller.diff import diff
 from orchestrator.controller.execute import Executor, Outcome
@@ -97,7 +97,7 @@ class StackLoop:
         self._converged = False
         self.running = False
         self._scope = anyio.CancelScope()
-        self._log = get_logger().bind(stack=name)
+        self._log = structlog.get_logger().bind(stack=name)
 
     def want(self, desired: Desired, generation: int, *, tried_before: bool = False) -> None:
         """Nothing; what is being done for an earlier wish is given up.

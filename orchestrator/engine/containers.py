@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import partial
 
 import anyio
+import structlog
 from anyio import to_thread
 
 from orchestrator.aio.lasting import Tasks, lasting
-from orchestrator.aio.log import get_logger
 from orchestrator.aio.patience import after, shielded_for
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.admission import admit
@@ -485,7 +485,7 @@ class Containers:
                 container, self._stop_signal(container), container.spec.stop_grace_s
             )
         except PystackError as error:
-            get_logger().warning(
+            structlog.get_logger().warning(
                 "unhealthy, and not ended", container=container.name, error=str(error)
             )
         finally:

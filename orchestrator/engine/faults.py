@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-from orchestrator.aio.log import get_logger
+import structlog
+
 from orchestrator.errors import Failed, PystackError
 
 _HINTS = {
@@ -37,7 +38,7 @@ def told(error: Exception, about: str) -> PystackError:
             about=about,
             hint=_HINTS[errno.ENOSPC],
         )
-    get_logger().error("an error of our own", about=about, exc_info=error)
+    structlog.get_logger().error("an error of our own", about=about, exc_info=error)
     return Failed(
         f"the engine met an error of its own: {type(error).__name__}: {error}",
         code="internal-error",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
+import structlog
 
-from orchestrator.aio.log import get_logger
 from orchestrator.engine.execs import Execs
 from orchestrator.errors import Failed, PystackError
 from orchestrator.model.container import Hook
@@ -47,7 +47,7 @@ class Hooks:
             try:
                 await self.run(container, hooks, turn)
             except PystackError as error:
-                get_logger().warning(
+                structlog.get_logger().warning(
                     "hook failed", container=container.name, turn=turn, error=str(error)
                 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.aio.log import get_logger
+import structlog
+
 from orchestrator.engine.adjust import Adjustments
 from orchestrator.engine.connections import Connections
 from orchestrator.engine.container_records import ContainerRecords
@@ -83,7 +84,7 @@ class LiveChanges:
             done = await self._runtime.exec(container.id, argv, timeout_s=_EXEC_S)
             if done.exit_code:
                 said = (done.stdout + done.stderr)[-1000:].decode(errors="replace").strip()
-                get_logger().warning(
+                structlog.get_logger().warning(
                     "on_change failed", container=container.name, file=file.source,
                     exit_code=done.exit_code, said=said,
                 )  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
+import structlog
 
-from orchestrator.aio.log import get_logger
 from orchestrator.engine.wiring import Wiring
 from orchestrator.errors import PystackError
 from orchestrator.model.observed import Container, Network
@@ -46,11 +46,11 @@ class NetworkWatch:
 
     async def _watch_firewall(self) -> None:
         async for _ in self._firewall.losses():
-            get_logger().warning("the firewall table was changed; it is put back")
+            structlog.get_logger().warning("the firewall table was changed; it is put back")
             try:
                 await self._firewall.ensure()
             except PystackError as error:
-                get_logger().warning("it cannot be put back", problem=str(error))
+                structlog.get_logger().warning("it cannot be put back", problem=str(error))
 
     async def _watch_links(self) -> None:
         async for _ in self._driver.losses(lambda: [n.bridge for n in self._networks]):
@@ -58,12 +58,12 @@ class NetworkWatch:
             try:
                 await self.mend()
             except PystackError as error:
-                get_logger().warning("a network is damaged", problem=str(error))
+                structlog.get_logger().warning("a network is damaged", problem=str(error))
 
     async def mend(self) -> None:
         """Nothing, once every network's bridge is up with its addresses, and every running
         container is plugged into those of its networks.  Raises: Failed."""
-        log = get_logger()
+        log = structlog.get_logger()
         bridged = [n for n in self._networks if n.driver == "bridge"]
         for network in await self._driver.damaged(bridged):
             if self._is_to_stay(network):

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import structlog
 
 from orchestrator.aio.lasting import Background, Tasks
-from orchestrator.aio.log import get_logger
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.network_records import NetworkRecords
 from orchestrator.engine.network_watch import NetworkWatch
@@ -154,12 +154,12 @@ class Networks(NetworkRecords):
             try:
                 await self._driver.ensure(network)
             except NotFound as error:  # a parent that the host has no more must not stop the rest
-                get_logger().warning("a network is without its parent", about=str(error))
+                structlog.get_logger().warning("a network is without its parent", about=str(error))
         await self.wiring.adopt(running, list(self._records))
         claims = [self.publishing.claim(c) for c in running]
         await self._firewall.restore(self._records, self._publisher.table(claims))
         for problem in await self._publisher.adopt(claims):
-            get_logger().warning("a port is served, not held", problem=str(problem))
+            structlog.get_logger().warning("a port is served, not held", problem=str(problem))
         for container in running:
             self.wiring.stand(container.id, standing_of(container))
             await self.wiring.serve_again(container)

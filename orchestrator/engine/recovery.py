@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import structlog
 from anyio import to_thread
 
 from orchestrator.aio.lasting import Tasks, logged
-from orchestrator.aio.log import get_logger
 from orchestrator.engine.container_records import ContainerRecords
 from orchestrator.engine.containers import Containers
 from orchestrator.engine.launch import Launcher
@@ -108,7 +108,9 @@ class Recovery:
         try:
             await (containers.restart if container.state.again else containers.stop)(container.id)
         except PystackError as error:
-            get_logger().warning("not stopped", container=container.name, error=str(error))
+            structlog.get_logger().warning(
+                "not stopped", container=container.name, error=str(error)
+            )
 
     async def _settle(self, container: Container) -> None:
         status = container.state.status

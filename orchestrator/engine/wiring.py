@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import structlog
 from anyio import to_thread
 
 from orchestrator.aio.lasting import Tasks
-from orchestrator.aio.log import get_logger
 from orchestrator.errors import NotFound, PystackError
 from orchestrator.model.observed import Container, Endpoint, Network
 from orchestrator.network import hosts
@@ -157,7 +157,7 @@ class Wiring:
             await self._driver.attach(pid, missing)
             await self._driver.route(pid, self._plugs_left(container))
         except PystackError as error:  # it has just ended: that is why
-            get_logger().info("not mended", container=container.name, why=str(error))
+            structlog.get_logger().info("not mended", container=container.name, why=str(error))
             return False
         return True
 
@@ -168,7 +168,7 @@ class Wiring:
             try:
                 await self._names.serve(container.id, container.state.pid, view, again=True)
             except PystackError as error:
-                get_logger().warning(
+                structlog.get_logger().warning(
                     "names are not served", container=container.name, problem=str(error)
                 )
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import structlog
 from anyio import to_thread
 
-from orchestrator.aio.log import get_logger
 from orchestrator.aio.process import Completed, run_process
 from orchestrator.errors import Failed, Unavailable
 from orchestrator.runtime.bundle import exec_process, read_process
@@ -147,7 +147,7 @@ class Runtime:
         except (Failed, Unavailable) as error:
             if not force or not await to_thread.run_sync(self._ended_by_hand, program, identifier):
                 raise
-            get_logger().warning(
+            structlog.get_logger().warning(
                 "container taken down without its runtime", container=identifier, error=str(error)
             )
 

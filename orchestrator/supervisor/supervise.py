@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import anyio
+import structlog
 
-from orchestrator.aio.log import get_logger
 from orchestrator.errors import PystackError
 from orchestrator.model.container import Healthcheck
 from orchestrator.model.observed import Container, Health, ProbeResult
@@ -80,6 +80,6 @@ async def _again(container: Container, delay: float, reports: Reports) -> Contai
             return await reports.restart(container.id)
         except PystackError as error:
             delay = min(_RETRY_MAX_S, max(0.1, delay * 2))
-            get_logger().warning(
+            structlog.get_logger().warning(
                 "restart failed", container=container.name, error=str(error), again_in_s=delay
             )

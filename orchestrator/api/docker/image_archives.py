@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any, cast, get_args
 
+import structlog
 from aiohttp import web
 
-from orchestrator.aio.log import get_logger
 from orchestrator.api.docker.messages import messages
 from orchestrator.api.docker.requests import flag
 from orchestrator.api.local_file import local_file
@@ -67,7 +67,7 @@ class ImageArchiveHandlers:
                     await response.write(piece)
             except PystackError as error:
                 # The end of the chunked body never comes, so the client knows that it is not whole.
-                get_logger().error("save broke off", problem=error.message)
+                structlog.get_logger().error("save broke off", problem=error.message)
                 if request.transport is not None:
                     request.transport.close()
                 return response
