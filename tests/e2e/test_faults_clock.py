@@ -26,7 +26,7 @@ services:
     command: sleep 1000
     stop_signal: SIGKILL
     environment: {{COLOUR: {colour}}}
-    healthcheck: {{test: "true", interval: 0.2s, start_period: 20s}}
+    healthcheck: {{test: "true", interval: 0.2s, start_period: 20s, start_interval: 0.2s}}
     deploy:
       update_config: {{order: start-first, monitor: 1s}}
   once:
