@@ -24,7 +24,7 @@ def filter_argument(parser: argparse.ArgumentParser, *, short: bool = True) -> N
 def filters(texts: Sequence[str]) -> dict[str, list[str]]:
     """Docker's `filters` of `KEY=VALUE`, several of them.  Raises: UsageError: one has no `=`."""
     found: dict[str, list[str]] = {}
-    for text in texts:
+    for text in filter(None, texts):
         key, given, value = text.partition("=")
         if not given:
             raise UsageError(f"invalid filter {text!r}: expected KEY=VALUE")

@@ -13,6 +13,13 @@ _MAPS = frozenset({
     "Annotations", "Tmpfs", "StorageOpt", "DriverOpts", "Containers", "Services", "Attributes",
     "Metadata", "Runtimes", "Status", "Manifests", "Data", "IndexConfigs",
 })  # fmt: skip
+# Lists that JSON may have as null.
+_LISTS = frozenset({
+    "Cmd", "Entrypoint", "OnBuild", "Shell", "Env", "Binds", "VolumesFrom", "CapAdd", "CapDrop",
+    "ExtraHosts", "GroupAdd", "Links", "SecurityOpt", "Dns", "DnsOptions", "DnsSearch", "Devices",
+    "DeviceCgroupRules", "DeviceRequests", "MaskedPaths", "ReadonlyPaths", "Ulimits", "Aliases",
+    "DNSNames", "RepoTags", "RepoDigests", "ExecIDs", "Args", "Mounts",
+})  # fmt: skip
 # Fields that an object has only where they say something, and what they are where it has not: in a
 # template they are not wrong.  Source: the members of the Engine API's types marked `omitempty`.
 _OPTIONAL: Mapping[str, Mapping[str, Any]] = {
@@ -64,10 +71,13 @@ class Format:
 
 def template_value(value: Any, path: str = "") -> Any:
     """A JSON value of the engine as a template sees it: structs and maps told apart."""
-    from orchestrator.cli.template.values import Map, Struct  # noqa: PLC0415
+    from orchestrator.cli.template.values import Map, NoList, NoMap, Struct  # noqa: PLC0415
 
     if isinstance(value, list):
         return [template_value(each, path + "[]") for each in value]
+    if value is None:
+        name = path.rpartition(".")[2]
+        return NoList() if name in _LISTS else NoMap() if name in _MAPS else None
     if not isinstance(value, Mapping):
         return value
     items = {name: template_value(each, f"{path}.{name}") for name, each in value.items()}

@@ -27,6 +27,8 @@ EXIT_PIPE = 141
 
 def enter() -> NoReturn:
     """Be the command line: run the command that this process was started with, and end."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_missing_streams()
     # Most commands are over before there is anything to collect: looking for it costs `up` 5 ms.
     gc.set_threshold(50_000)
     code = main(sys.argv[1:])
@@ -35,6 +37,20 @@ def enter() -> NoReturn:
     # Taking the interpreter down in order costs 4 ms, and nothing here waits for it: what was
     # written is flushed, and blocks have ended.
     os._exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Gives the process those of stdin, stdout and stderr that it was started without.
+
+    Else the connection to the engine would become stdin, and be read as what the user typed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def main(words: Sequence[str]) -> int:
@@ -86,9 +102,11 @@ def _tell(error: BaseException) -> None:
 
 
 def _complain(message: str, hint: str = "") -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"  {hint}", file=sys.stderr)
+    # A stderr that takes nothing does not change the exit code.
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)
+        if hint:
+            print(f"  {hint}", file=sys.stderr)
 
 
 def _run(words: Sequence[str]) -> int:

@@ -301,6 +301,9 @@ def _naming_the_command(error: Failed, bundle: Bundle) -> Failed:
         return error
     command = read_process(bundle.config)["args"][0]
     said = error.message.lower()
+    if not command:
+        # No file has this name; the runtimes speak of a permission.
+        error.code = "command-not-found"
     if error.code == "command-not-found":
         problem = "executable file not found in $PATH"
         if "/" in command:

@@ -6,7 +6,7 @@ Source: the Docker Engine API reference, version 1.45, "ContainerList" (field na
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from orchestrator.model.ages import ago
@@ -39,7 +39,7 @@ def container_summary(
         "Names": [f"/{container.name}"],
         "Image": container.spec.image,
         "ImageID": container.image_id,
-        "Command": " ".join(process_args(container.spec, image.config if image else None)),
+        "Command": _command(process_args(container.spec, image.config if image else None)),
         "Created": int(container.created_at),
         "Ports": list(_ports(container, image)),
     }
@@ -64,13 +64,15 @@ def exposed_ports(container: Container, image: Image | None) -> frozenset[str]:
     """Every port that is exposed or published, as `80/tcp`."""
     of_image: Iterable[str] = image.config.exposed_ports if image else ()
     exposed = (_with_protocol(text) for text in (*of_image, *container.spec.expose))
-    return frozenset(exposed) | published_ports(container)
+    published = (*container.spec.ports, *container.ports)
+    inside = (f"{p.container_port}/{p.protocol}" for p in published)
+    return frozenset((*exposed, *inside))
 
 
-def published_ports(container: Container) -> frozenset[str]:
-    """Every port inside that was asked to be published, as `80/tcp`."""
-    ports = (*container.spec.ports, *container.ports)
-    return frozenset(f"{p.container_port}/{p.protocol}" for p in ports)
+def published_at(container: Container) -> frozenset[str]:
+    """The host's ports that lead to the container while it runs, as `8080/tcp`."""
+    ports = container.ports if container.running else ()
+    return frozenset(f"{p.host_port}/{p.protocol}" for p in ports)
 
 
 def _ports(container: Container, image: Image | None) -> Iterator[dict[str, Any]]:
@@ -88,6 +90,12 @@ def _ports(container: Container, image: Image | None) -> Iterator[dict[str, Any]
         number, _, protocol = text.partition("/")
         if number.isdigit():
             yield {"PrivatePort": int(number), "Type": protocol}
+
+
+def _command(args: Sequence[str]) -> str:
+    """The command on one line: arguments after the first are in quotes where they have spaces."""
+    quoted = (f"'{arg}'" if " " in arg and "'" not in arg else arg for arg in args[1:])
+    return " ".join((*args[:1], *quoted))
 
 
 def _with_protocol(text: str) -> str:

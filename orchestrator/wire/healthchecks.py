@@ -39,9 +39,15 @@ def healthcheck_from(shown: Mapping[str, Any] | None) -> Healthcheck | None:
                 hint="give at least 1ms, or 0 for the image's own or the usual one",
             )
         values[field] = duration_ns / _NS
-    check = Healthcheck(
-        test=tuple(shown.get("Test") or ()), retries=int(shown.get("Retries") or 0), **values
-    )
+    retries = int(shown.get("Retries") or 0)
+    if retries < 0:
+        raise InvalidInput(
+            "the health check's Retries are less than 0",
+            code="health-retries-invalid",
+            about="Retries",
+            hint="give at least 1, or 0 for the image's own or the usual 3",
+        )
+    check = Healthcheck(test=tuple(shown.get("Test") or ()), retries=retries, **values)
     empty = not check.test and not check.retries and not any(values.values())
     return None if empty else check
 

@@ -94,6 +94,7 @@ async def test_a_dead_leftover_is_replaced(place: Place) -> None:
     ("command", "code"),
     [
         ("no-such-program", "command-not-found"),
+        ("", "command-not-found"),
         ("/no/such/program", "command-not-found"),
         ("/etc/passwd", "command-not-executable"),
         ("/etc", "command-not-executable"),

@@ -14,7 +14,7 @@ from itertools import islice
 from orchestrator.errors import NotFound
 from orchestrator.model.image import Image
 from orchestrator.model.observed import Container
-from orchestrator.wire.container_list import exposed_ports, labels_of, published_ports
+from orchestrator.wire.container_list import exposed_ports, labels_of, published_at
 from orchestrator.wire.filters import Filters
 from orchestrator.wire.times import moment_of
 
@@ -95,7 +95,7 @@ def _tests(filters: Filters, known: Known) -> Iterator[Callable[[Container], boo
     if "ancestor" in filters:
         ids = _descendants(filters["ancestor"], known)
         yield lambda c: c.image_id in ids
-    for name, find in (("expose", _exposed(known)), ("publish", published_ports)):
+    for name, find in (("expose", _exposed(known)), ("publish", published_at)):
         if name in filters:
             wanted = frozenset[str]().union(*filters.each(name, _ports, "a port"))
             yield partial(_any_of, find, wanted)

@@ -112,7 +112,7 @@ class RegistryHandlers:
 async def pull(request: web.Request, transfers: Transfers) -> web.StreamResponse:
     """The answer to POST /images/create with `fromImage`: without a tag it is every tag."""
     query = request.query
-    name, tag = query["fromImage"], query.get("tag", "")
+    name, tag = query.get("fromImage", ""), query.get("tag", "")
     if tag:
         name += f"@{tag}" if ":" in tag else f":{tag}"
     reference = parse_reference(name)

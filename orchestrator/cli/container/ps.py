@@ -60,7 +60,8 @@ def _labels(container: Mapping[str, Any]) -> str:
 
 
 def _mounts(container: Mapping[str, Any], *, whole: bool) -> list[str]:
-    names = [str(m.get("Name") or m.get("Source") or "") for m in container.get("Mounts") or ()]
+    mounts = container.get("Mounts") or ()
+    names = [str(m.get("Name") or m.get("Source")) for m in mounts if m.get("Type") != "tmpfs"]
     if whole:
         return names
     return [n if len(n) <= _MOUNT_WIDTH else n[: _MOUNT_WIDTH - 1] + "…" for n in names]

@@ -30,9 +30,12 @@ def window(args: argparse.Namespace) -> dict[str, str]:
 
     Raises: UsageError: one of them is malformed.
     """
-    if args.tail != "all" and not args.tail.isdigit():
-        raise UsageError(f"--tail {args.tail}: expected a number or all")
-    times = {"tail": args.tail}
+    tail = args.tail
+    if tail.startswith("-") and tail[1:].isdigit():
+        tail = "all"
+    if tail != "all" and not tail.isdigit():
+        raise UsageError(f"--tail {tail}: expected a number or all")
+    times = {"tail": tail}
     for key in ("since", "until"):
         text = getattr(args, key)
         try:

@@ -18,6 +18,14 @@ class Map(dict[str, Any]):
     """An object whose keys are data, such as labels."""
 
 
+class NoList(list[Any]):
+    """A list that JSON had as null: Go's nil slice, which prints as an empty one."""
+
+
+class NoMap(Map):
+    """A map that JSON had as null: Go's nil map, which prints as an empty one."""
+
+
 class Struct(dict[str, Any]):
     """An object of which some fields may be absent without being wrong: they are as told here."""
 
@@ -125,6 +133,8 @@ def as_json(value: Any) -> str:
 
 
 def _sorted(value: Any) -> Any:
+    if isinstance(value, NoList | NoMap):
+        return None
     if isinstance(value, Row):
         return value.plain()
     if isinstance(value, Mapping):

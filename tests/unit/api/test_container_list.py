@@ -98,7 +98,8 @@ def test_every_filter_chooses() -> None:
     assert names(health=["none"]) == ["ended", "made"]
     assert names(network=["lan"]) == names(network=["n1"]) == ["up"]
     assert names(volume=["data"]) == names(volume=["/d"]) == ["up"]
-    assert names(publish=["79-81"]) == ["up"]
+    assert names(publish=["8079-8081"]) == ["up"]
+    assert names(publish=["80"]) == names(publish=["8080/udp"]) == []
     assert names(expose=["9000"]) == ["up", "ended", "made"]
     assert names(expose=["80/udp"]) == []
     assert names(label=["of=image"]) == ["up", "ended", "made"]
@@ -143,6 +144,13 @@ def test_what_may_be_pruned_does_not_run() -> None:
 )  # fmt: skip
 def test_a_status_is_told_in_dockers_words(state: State, text: str) -> None:
     assert status_text(container("c", 0, state), 160) == text
+
+
+def test_a_command_is_told_on_one_line_with_its_arguments_apart() -> None:
+    spec = ContainerSpec(image="base", command=("sh", "-c", "echo a b", "it's so", ""))
+    assert container_summary(replace(UP, spec=spec), BASE)["Command"] == (
+        "sh -c 'echo a b' it's so "
+    )
 
 
 def test_ports_without_an_address_are_those_of_both_families() -> None:

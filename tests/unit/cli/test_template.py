@@ -17,8 +17,10 @@ VALUE = {
     "Config": {"Labels": {"a": "1", "b": "2"}, "Cmd": ["sh", "-c"]},
     "NetworkSettings": {
         "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": None},
+        "Links": None,
         "Networks": {"n1": {"IPAddress": "10.0.0.2"}, "n0": {"IPAddress": "10.1.0.2"}},
     },
+    "Volumes": None,
     "Yes": True,
     "Big": 1000000.0,
 }
@@ -62,6 +64,8 @@ VALUE = {
             "Ab Cd x  |ab[a b]",
         ),
         ("{{println .Id 1}}", "abc 1\n"),
+        ("{{.NetworkSettings.Links}} {{.Volumes}} {{json .Volumes}}", "[] map[] null"),
+        ("{{with .NetworkSettings.Links}}x{{end}}{{len .Volumes}}{{.Volumes.x}}", "0<no value>"),
         ("{{range .Mounts}}{{.Name}}|{{.Destination}}{{end}}", "|/x"),
         ("{{.ID}} {{.state.Status}}", "abc running"),
         ("{{with $x := .Id}}{{$x}}{{end}}{{if and .Yes (eq .Id `abc`)}}!{{end}}", "abc!"),

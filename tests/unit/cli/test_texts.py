@@ -34,6 +34,7 @@ def test_a_size_has_three_digits(count: float, text: str) -> None:
 
 def test_durations_and_sizes_are_read() -> None:
     assert [seconds_of(text) for text in ("90", "1m30s", "500ms", "1h")] == [90, 90, 0.5, 3600]
+    assert [seconds_of(text) for text in ("5us", "1µs", "2ns")] == pytest.approx([5e-6, 1e-6, 2e-9])
     assert [bytes_of(text) for text in ("10", "64m", "1g", "2KiB", "1.5k")] == [
         10,
         64 << 20,

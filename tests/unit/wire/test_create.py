@@ -171,6 +171,8 @@ def test_a_health_check_may_leave_things_open() -> None:
     assert (check.test, check.interval_s, check.retries) == ((), 1.5, 0)
     with pytest.raises(InvalidInput):
         spec_of(Healthcheck={"Test": ["CMD", "x"], "Interval": 5})
+    with pytest.raises(InvalidInput, match="Retries"):
+        spec_of(Healthcheck={"Test": ["CMD", "x"], "Retries": -1})
 
 
 def test_what_has_no_effect_is_said() -> None:
