@@ -6,15 +6,16 @@ is not in a record yet (a pull, a build) is protected by `holding`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from orchestrator.images.content import ContentStore, LayerRecord
+from orchestrator.images.content import ContentStore
 from orchestrator.state.database import Database
 
 
@@ -36,11 +37,15 @@ class ImageContent:
         self._before = before
         self._holds = 0
         self._collect_later = False
+        self._turn = anyio.Lock()
+        self._hiding: anyio.Event | None = None
 
     @asynccontextmanager
     async def holding(self) -> AsyncGenerator[None]:
         """A block in which no content is freed: what is found in the store, or put there, stays
         until it is in a record."""
+        while (hiding := self._hiding) is not None:
+            await hiding.wait()
         self._holds += 1
         try:
             yield
@@ -53,24 +58,28 @@ class ImageContent:
     async def collect(self) -> Freed:
         """What was freed: every layer and blob that no image and no build step needs. While
         somebody holds content it is put off, and nothing."""
-        layers, blobs = await anyio.to_thread.run_sync(
-            lambda: (self._store.layers(), self._store.blobs())
-        )
-        if self._holds:
-            self._collect_later = True
-            return Freed()
-        self._collect_later = False
-        # No await between deciding and hiding, so nobody can find a layer that is about to go.
-        self._before()
-        unused, kept = self._needed(layers)
-        trash = [self._store.retire_layer(layer.chain_id) for layer in unused]
-        trash += [self._store.retire_blob(digest) for digest in blobs if digest not in kept]
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._discard, trash)
-        return Freed(
-            frozenset(layer.chain_id for layer in unused),
-            sum(layer.size_bytes for layer in unused),
-        )
+        async with self._turn:
+            sources, blobs = await anyio.to_thread.run_sync(
+                lambda: (self._store.sources(), self._store.blobs())
+            )
+            if self._holds:
+                self._collect_later = True
+                return Freed()
+            self._collect_later = False
+            self._before()
+            unused, kept = self._needed(sources)
+            # No await since it was known that nobody holds anything, and nobody does until all of
+            # it is hidden: so nobody can find a layer that is about to go.
+            self._hiding = anyio.Event()
+            hide = partial(self._hide, unused, [b for b in blobs if b not in kept])
+            with anyio.CancelScope(shield=True):
+                try:
+                    trash, size_bytes = await anyio.to_thread.run_sync(hide)
+                finally:
+                    self._hiding.set()
+                    self._hiding = None
+                await anyio.to_thread.run_sync(self._discard, trash)
+            return Freed(frozenset(unused), size_bytes)
 
     async def forget_partial(self) -> None:
         """Nothing, once what interrupted pulls had of their layers is gone. While somebody holds
@@ -80,15 +89,26 @@ class ImageContent:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._discard, trash)
 
-    def _needed(self, layers: list[LayerRecord]) -> tuple[list[LayerRecord], set[str]]:
-        """The layers that nobody needs, and the digests of the blobs that somebody does."""
+    def _needed(self, sources: Mapping[str, str]) -> tuple[list[str], set[str]]:
+        """The chain ids of the layers that nobody needs, and the digests of the blobs that somebody
+        does."""
         images = list(self._database.images)
         needed = {layer.chain_id for image in images for layer in image.layers}
         needed |= {step.layer.chain_id for step in self._database.build_cache if step.layer}
         kept = {image.id for image in images} | {image.manifest_digest for image in images}
         kept |= {layer.blob.digest for image in images for layer in image.layers}
-        kept |= {layer.blob.digest for layer in layers if layer.chain_id in needed}
-        return [layer for layer in layers if layer.chain_id not in needed], kept
+        kept |= {digest for chain_id, digest in sources.items() if chain_id in needed}
+        return [chain_id for chain_id in sources if chain_id not in needed], kept
+
+    def _hide(self, layers: list[str], blobs: list[str]) -> tuple[list[Path], int]:
+        """What is left to discard of these layers and blobs, and the size of the layers (blocking).
+
+        In a thread: on a busy disk each takes as long as it takes.
+        """
+        known = [self._store.layer(chain_id) for chain_id in layers]
+        trash = [self._store.retire_layer(chain_id) for chain_id in layers]
+        trash += [self._store.retire_blob(digest) for digest in blobs]
+        return trash, sum(layer.size_bytes for layer in known if layer is not None)
 
     def _discard(self, trash: list[Path]) -> None:
         for path in trash:

@@ -16,6 +16,7 @@ import base64
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -64,6 +65,10 @@ class ContentStore:
         self.empty = root / "empty"
         self._locks: dict[str, anyio.Lock] = {}
         self._waiting: Counter[str] = Counter()
+        # By chain id; "" of a layer that went, until all are known.
+        self._sources: dict[str, str] = {}
+        self._sources_known = False
+        self._noting = threading.Lock()
         places = [self._blobs / algorithm for algorithm in ALGORITHMS]
         places += [self._partial, self._layers, self._records, self._tmp, self.empty]
         for directory in places:
@@ -192,6 +197,7 @@ class ContentStore:
         fsync(note)
         note.rename(self._records / hex_of(record.chain_id))
         fsync(self._records)
+        self._note_source(record.chain_id, record.blob.digest)
 
     def lowers(self, layers: Sequence[Layer]) -> list[Path]:
         """The layers' directories, topmost first as overlayfs wants them; an image without layers
@@ -239,12 +245,34 @@ class ContentStore:
         with suppress(FileNotFoundError):
             self.layer_dir(chain_id).rename(trash)
         (self._records / hex_of(chain_id)).unlink(missing_ok=True)
+        self._note_source(chain_id, "")
         return trash
 
     def layers(self) -> list[LayerRecord]:
         """Every layer that is here. Blocking."""
         found = (self.layer("sha256:" + path.name) for path in self._records.iterdir())
         return [record for record in found if record is not None]
+
+    def sources(self) -> dict[str, str]:
+        """The digest of what each layer that is here was made from, by chain id. Blocking.
+
+        Read from all their records once, and kept: only this process changes them.
+        """
+        read: dict[str, str] = {}
+        if not self._sources_known:
+            read = {layer.chain_id: layer.blob.digest for layer in self.layers()}
+        with self._noting:
+            known = {**read, **self._sources}
+            self._sources = {chain_id: digest for chain_id, digest in known.items() if digest}
+            self._sources_known = True
+            return dict(self._sources)
+
+    def _note_source(self, chain_id: str, digest: str) -> None:
+        with self._noting:
+            if digest or not self._sources_known:
+                self._sources[chain_id] = digest
+            else:
+                self._sources.pop(chain_id, None)
 
     # -- what is not finished
 
