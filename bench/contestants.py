@@ -40,7 +40,7 @@ class Contestant:
         self.runtime = runtime
         self.place = Place(self.name, directory, root if self.peer else None)
         self.env = {
-            "PATH": os.environ.get("PATH", os.defpath) if not root or not self.peer else _PATH,
+            "PATH": _PEERS_PATH if self.peer else os.environ.get("PATH", os.defpath),
             "HOME": str(directory / "home"),
             "TMPDIR": str(directory / "tmp"),
             "LC_ALL": "C.UTF-8",
@@ -223,7 +223,8 @@ class Docker(Contestant):
         raise RuntimeError("has no Compose (apt-get install docker-compose)")
 
     def version(self) -> str:
-        version = self.output(*self.command(), "--version").strip()
+        server = self.output(*self.command(), "version", "-f", "{{.Server.Version}}").strip()
+        version = f"{self.output(*self.command(), '--version').strip()}; server {server}"
         if compose := self._compose():
             version += f"; {self.output(*compose, 'version').splitlines()[0]}"
         return version
@@ -365,4 +366,5 @@ class Floor(Contestant):
 
 
 CONTESTANTS: tuple[type[Contestant], ...] = (Pystack, Docker, BuildKit, Podman, Buildah, Floor)
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The distribution's before any other.
+_PEERS_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"

@@ -223,6 +223,7 @@ def _netlink(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
 
 
 def _all(contestant: Contestant, directory: Path) -> Mapping[str, float]:
+    """The runtime on prepared bundles, called directly, and the netlink calls alone."""
     found: dict[str, float] = {}
     for entry in (_in_one, _in_three, _netlink):
         found |= entry(contestant, directory)

@@ -37,6 +37,9 @@ def directory() -> Iterator[Path]:
         try:
             yield made
         finally:
+            # Impatience would leave more behind.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             _end(made)
             shutil.rmtree(made, ignore_errors=True)
             _remove_cgroups(_cgroups(made.name) | (_cgroups() - before))

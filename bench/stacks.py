@@ -67,6 +67,7 @@ def _services(count: int) -> str:
 
 def _measuring(count: int) -> Entry:
     def entry(contestant: Contestant, directory: Path) -> Mapping[str, float]:
+        """Services that sleep, on a network of their own: up, up again, down."""
         compose = contestant.compose(stack_file(directory / contestant.name, count, "stack"))
         with _gone_at_the_end(contestant, [*compose, "down"]):
             up_s = contestant.time([*compose, "up", "-d"])
@@ -92,6 +93,7 @@ def _gone_at_the_end(contestant: Contestant, down: list[str]) -> Iterator[None]:
 
 def _floor(count: int) -> Entry:
     def entry(contestant: Contestant, _directory: Path) -> Mapping[str, float]:
+        """As many bare containers on a bridge, two at a time."""
         up_s, down_s = floor.up_and_down(contestant, count)
         return {up_title(count): up_s, down_title(count): down_s}
 
