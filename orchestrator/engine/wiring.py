@@ -5,7 +5,9 @@ Everything may be repeated; what a killed engine left is adopted by `adopt`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from orchestrator.network.plug import Plug, veth_name
 from orchestrator.network.sharing import Standing
 
 _REFRESH_AFTER_S = 0.01
+_REFRESH_EACH_S = 0.001
 
 
 class Wiring:
@@ -51,6 +54,7 @@ class Wiring:
         self._rewriting = anyio.Lock()
         self._changed: set[str] = set()
         self._refreshing = False
+        self._refreshed_at = -math.inf
 
     async def write_hosts(self, directory: Path, container: Container) -> None:
         """Nothing, once hosts, hostname and resolv.conf in the directory are the container's."""
@@ -238,8 +242,10 @@ class Wiring:
             self._tasks.start_soon(self._rewrite_hosts)
 
     async def _rewrite_hosts(self) -> None:
-        await anyio.sleep(_REFRESH_AFTER_S)
+        now = anyio.current_time()
+        await anyio.sleep(refresh_delay_s(now - self._refreshed_at, len(self.live)))
         self._refreshing = False
+        self._refreshed_at = anyio.current_time()
         changed, self._changed = self._changed, set()
         texts = {
             self._place / container.id / "hosts": self.naming.hosts_text(container)
@@ -250,6 +256,13 @@ class Wiring:
         }
         async with self._rewriting:
             await to_thread.run_sync(_rewrite_known, texts)
+
+
+def refresh_delay_s(since_s: float, count: int) -> float:
+    """How long a change waits for others before so many hosts files are rewritten, `since_s`
+    seconds after the last time: where each change rewrites the files of all, many that follow each
+    other must share that, or the hundredth container costs a hundred times the first."""
+    return max(_REFRESH_AFTER_S, count * _REFRESH_EACH_S - since_s)
 
 
 def endpoint_on(container: Container, network: Network) -> Endpoint | None:
@@ -265,5 +278,5 @@ def _rewrite_all(texts: Mapping[Path, str]) -> None:
 def _rewrite_known(texts: Mapping[Path, str]) -> None:
     """As `_rewrite_all`, leaving out containers whose files are gone."""
     for path, text in texts.items():
-        if path.exists():
-            hosts.rewrite(path, text)
+        with suppress(FileNotFoundError):
+            hosts.rewrite(path, text, create=False)

@@ -108,16 +108,19 @@ def hosts_text(
     return "".join([*lines, *peers])
 
 
-def rewrite(path: Path, text: str) -> bool:
+def rewrite(path: Path, text: str, *, create: bool = True) -> bool:
     """Whether the file's text changed: the same inode then holds the new one (blocking).
 
     A reader in between sees the old or the new lines followed by blank ones, never half a name:
     the new text goes in with one write, padded to the old length, and the padding is cut after.
+    Raises: FileNotFoundError: there is no such file, and it is not to be made.
     """
     data = text.encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
     # A symbolic link here would come from the container's side; it is never followed.
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    fd = os.open(path, flags, 0o644)
     try:
         old = os.pread(fd, 1 << 22, 0)
         if old == data:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.network import hosts
 from orchestrator.network.hosts import Resolv
 
@@ -71,3 +73,13 @@ def test_rewriting_keeps_the_inode_and_tells_whether_anything_changed(tmp_path: 
     assert not hosts.rewrite(path, "one\ntwo\n")
     assert hosts.rewrite(path, "one\n")
     assert (path.read_text(), path.stat().st_ino) == ("one\n", inode)
+
+
+def test_a_file_that_is_gone_is_not_made_again_where_it_is_not_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    with pytest.raises(FileNotFoundError):
+        hosts.rewrite(path, "one\n", create=False)
+    assert not path.exists()
+    path.write_text("one\n")
+    assert hosts.rewrite(path, "two\n", create=False)
+    assert path.read_text() == "two\n"
