@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -41,12 +42,23 @@ def as_yaml(form: dict[str, Any]) -> str:
 
 def as_json(form: dict[str, Any]) -> str:
     """The form as JSON; its sections by name, as Compose has them."""
-    services = {name: _with_commands(said) for name, said in form.get("services", {}).items()}
-    networks = {name: {"ipam": {}, **(n or {})} for name, n in form.get("networks", {}).items()}
-    whole = {**form, "services": services, **({"networks": networks} if networks else {})}
+    whole = {"services": {}, **form}
+    whole["services"] = _each(whole["services"], _with_commands)
+    if whole.get("networks"):
+        whole["networks"] = _each(whole["networks"], lambda network: {"ipam": {}, **network})
     arranged = {key: whole[key] for key in sorted(whole)}
     text = json.dumps(arranged, indent=2, ensure_ascii=False)
     return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def _each(section: Any, shown: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The section with each of its members as shown; what still is a variable stays as it is."""
+    if not isinstance(section, dict):
+        return section
+    return {
+        name: shown(said or {}) if isinstance(said, dict | None) else said
+        for name, said in section.items()
+    }
 
 
 def _with_commands(said: dict[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,13 @@ def test_phases_can_be_left_out(say: Say, shop: Path) -> None:
     assert "env_file" in unresolved
 
 
+def test_what_is_a_variable_as_a_whole_is_shown_as_it_is(say: Say, place: Path) -> None:
+    (place / "stack.yml").write_text("services: {a: '${ALL_OF_A}'}\nnetworks: {n: '${N}', m: }\n")
+    said = say("config", "--no-interpolate", "--no-consistency", "--format", "json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["services"] == {"a": "${ALL_OF_A}"}
+
+
 @pytest.mark.usefixtures("shop")
 def test_variables_and_their_defaults_are_listed(say: Say) -> None:
     assert say("config", "--variables").out.splitlines() == [
