@@ -1,4 +1,7 @@
-"""A machine of values: what the plans' actions do to records, without doing it to Linux."""
+"""A machine of values: what the plans' actions do to records, without doing it to Linux.
+
+An action is done in steps, as the engine does it, and may be cut short after any of them.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,9 @@ from orchestrator.model.observed import Container, Endpoint, Network, State, Vol
 from orchestrator.state.stacks import Desired
 
 PASSES = 60
+
+# After how many of its steps an action fails; None where it does not.
+Cut = Callable[[Action], int | None]
 _ids = itertools.count(1)
 
 
@@ -60,7 +66,7 @@ class Machine:
             now=self.now,
         )
 
-    def run(self, plan: Plan, desired: Desired, fails: Callable[[Action], bool]) -> bool:
+    def run(self, plan: Plan, desired: Desired, cut: Cut) -> bool:
         """Whether anything was done; what needs a failed action, or has a shut gate, is left."""
         done: set[str] = set()
         known = {action.key for action in plan.actions}
@@ -68,11 +74,10 @@ class Machine:
             if not done.issuperset(known.intersection(action.needs)):
                 continue
             states = [gate_state(g, self.observed(), desired).state for g in action.gates]
-            if any(state != "open" for state in states) or fails(action):
+            if any(state != "open" for state in states):
                 continue
-            self.now += 0.01
-            self.perform(action)
-            done.add(action.key)
+            if self.perform(action, cut(action)):
+                done.add(action.key)
         return bool(done)
 
     def heal(self) -> None:
@@ -82,58 +87,114 @@ class Machine:
                 state = replace(container.state, health="healthy")
                 self.containers[name] = replace(container, state=state)
 
-    def perform(self, action: Action) -> None:
+    def perform(self, action: Action, cut: int | None = None) -> bool:
+        """Whether it was done whole: it fails after `cut` steps, where it has more of them."""
+        for number, step in enumerate(self._steps(action)):
+            if number == cut:
+                self._fail(action)
+                return False
+            self.now += 0.01
+            step()
+        return True
+
+    def _fail(self, action: Action) -> None:
+        """What a failure leaves on record besides what was done before it."""
+        if isinstance(action, StartContainer | RestartContainer):
+            old = self.containers[action.name]
+            if not old.running:
+                due = old.state.status == "exited"
+                state = replace(
+                    old.state, exit_code=128, error="no", due=due, stopped_by_user=False
+                )
+                self.containers[action.name] = replace(old, state=state)
+
+    def _steps(self, action: Action) -> list[Callable[[], object]]:
         match action:
             case PullImage() | BuildImage():
-                self.images[action.reference] = f"sha256:{action.reference}"
+                return [
+                    lambda: self.images.update({action.reference: f"sha256:{action.reference}"})
+                ]
             case CreateNetwork():
-                wanted = action.network
-                self.networks[wanted.name] = Network(
-                    id=f"n{next(_ids)}", name=wanted.name, driver=wanted.driver,
-                    created_at=self.now, internal=wanted.internal, subnet=wanted.subnet,
-                    options=wanted.options,
-                )  # fmt: skip
+                return [lambda: self._create_network(action)]
             case RemoveNetwork():
-                network = self.networks[action.name]
-                for container in self.containers.values():
-                    if any(e.network_id == network.id for e in container.endpoints):
-                        raise Refused(f"{network.name} has {container.name} on it")
-                del self.networks[action.name]
+                return [lambda: self._remove_network(action.name)]
             case CreateVolume():
-                name = action.volume.name
-                self.volumes[name] = Volume(
-                    name=name, driver=action.volume.driver, created_at=self.now, mountpoint="/v"
+                wanted = action.volume
+                made = Volume(
+                    name=wanted.name, driver=wanted.driver, created_at=self.now, mountpoint="/v"
                 )
+                return [lambda: self.volumes.update({wanted.name: made})]
             case RemoveVolume():
-                del self.volumes[action.name]
+                return [lambda: self.volumes.pop(action.name)]
             case _:
-                self._perform_on_container(action)
+                return self._steps_on_container(action)
 
-    def _perform_on_container(self, action: Action) -> None:
+    def _create_network(self, action: CreateNetwork) -> None:
+        wanted = action.network
+        self.networks[wanted.name] = Network(
+            id=f"n{next(_ids)}", name=wanted.name, driver=wanted.driver,
+            created_at=self.now, internal=wanted.internal, subnet=wanted.subnet,
+            options=wanted.options,
+        )  # fmt: skip
+
+    def _remove_network(self, name: str) -> None:
+        network = self.networks[name]
+        for container in self.containers.values():
+            if any(e.network_id == network.id for e in container.endpoints):
+                raise Refused(f"{network.name} has {container.name} on it")
+        del self.networks[name]
+
+    def _steps_on_container(self, action: Action) -> list[Callable[[], object]]:  # noqa: PLR0911
         match action:
             case CreateContainer():
-                self._create(action.name, action.spec, action.image_id)
+                return [lambda: self._create(action.name, action.spec, action.image_id)]
             case ReplaceContainer():
-                self._remove(action.old_id)
-                self._create(action.name, action.spec, action.image_id)
-            case StartContainer() | RestartContainer():
-                self._start(action.name)
+                return self._steps_of_replacing(action)
+            case StartContainer():
+                return [lambda: self._start(action.name)]
+            case RestartContainer():
+                return [lambda: self._stop(action.id), lambda: self._start(action.name)]
             case UpdateContainer():
-                old = self._at(action.id)
-                self.containers[old.name] = replace(old, spec=action.spec)
+                return [lambda: self._put(replace(self._at(action.id), spec=action.spec))]
             case RenameContainer():
-                if action.new_name in self.containers:
-                    raise Refused(f"{action.new_name} is taken")
-                old = self.containers.pop(self._at(action.id).name)
-                self.containers[action.new_name] = replace(old, name=action.new_name)
+                return [lambda: self._rename(action.id, action.new_name)]
             case StopContainer():
-                old = self._at(action.id)
-                ended = State(status="exited", finished_at=self.now, stopped_by_user=True)
-                self.containers[old.name] = replace(old, state=ended)
+                return [lambda: self._stop(action.id)]
             case RemoveContainer():
-                self._remove(action.id)
+                return [lambda: self._stop(action.id), lambda: self._remove(action.id)]
             case _:
                 raise AssertionError(action)
+
+    def _steps_of_replacing(self, action: ReplaceContainer) -> list[Callable[[], object]]:
+        out: list[Callable[[], object]] = [
+            lambda: self._stop(action.old_id),
+            lambda: self._remove(action.old_id),
+        ]
+        if not action.beside:
+            return [*out, lambda: self._create(action.name, action.spec, action.image_id)]
+        return [
+            lambda: self._create(action.beside, action.spec, action.image_id),
+            *out,
+            lambda: self._rename(self.containers[action.beside].id, action.name),
+        ]
+
+    def _put(self, container: Container) -> None:
+        self.containers[container.name] = container
+
+    def _rename(self, identifier: str, name: str) -> None:
+        if name in self.containers:
+            raise Refused(f"{name} is taken")
+        old = self.containers.pop(self._at(identifier).name)
+        self._put(replace(old, name=name))
+
+    def _stop(self, identifier: str) -> None:
+        old = self._at(identifier)
+        if old.running:
+            ended = State(
+                status="exited", started_at=old.state.started_at, finished_at=self.now,
+                stopped_by_user=True,
+            )  # fmt: skip
+            self._put(replace(old, state=ended))
 
     def _at(self, identifier: str) -> Container:
         return next(c for c in self.containers.values() if c.id == identifier)
@@ -177,29 +238,31 @@ class Machine:
         self.containers[name] = replace(old, state=state)
 
 
-def converge(
-    machine: Machine, desired: Desired, fails: Callable[[Action], bool] = lambda _: False
-) -> Desired:
+def converge(machine: Machine, desired: Desired, cut: Cut = lambda _: None) -> Desired:
     """What is wanted once nothing is left to do, judgements about updates noted.
 
     Raises: AssertionError: it goes on and on.
     """
     for _ in range(PASSES):
-        machine.heal()
-        plan = diff(desired, machine.observed())
+        desired, plan = a_pass(machine, desired, cut)
         if not plan:
             return desired
-        if plan.judgements:
-            verdicts = {j.service: j.verdict for j in plan.judgements}
-            desired = replace(desired, verdicts={**desired.verdicts, **verdicts})
-            continue
-        did = machine.run(plan, desired, fails)
-        refreshed = {a.reference for a in plan.actions if isinstance(a, PullImage | BuildImage)}
-        left = {
-            n for n in desired.refresh
-            if (s := desired.stack.service(n)) and s.container.image not in refreshed
-        }  # fmt: skip
-        desired = replace(desired, refresh=frozenset(left))
-        if not did and plan.wake_at is not None:
-            machine.now = max(machine.now, plan.wake_at)
     raise AssertionError(f"not settled after {PASSES} passes: {plan.lines()} {plan.waiting}")
+
+
+def a_pass(machine: Machine, desired: Desired, cut: Cut) -> tuple[Desired, Plan]:
+    """What is wanted after one pass of a stack's loop, and the plan that it was made by."""
+    machine.heal()
+    plan = diff(desired, machine.observed())
+    if plan.judgements:
+        verdicts = {j.service: j.verdict for j in plan.judgements}
+        return replace(desired, verdicts={**desired.verdicts, **verdicts}), plan
+    did = machine.run(plan, desired, cut)
+    refreshed = {a.reference for a in plan.actions if isinstance(a, PullImage | BuildImage)}
+    left = {
+        n for n in desired.refresh
+        if (s := desired.stack.service(n)) and s.container.image not in refreshed
+    }  # fmt: skip
+    if not did and plan.wake_at is not None:
+        machine.now = max(machine.now, plan.wake_at)
+    return replace(desired, refresh=frozenset(left)), plan

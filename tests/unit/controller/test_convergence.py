@@ -28,7 +28,7 @@ from orchestrator.model.stack import (
     StackNetwork,
 )
 from orchestrator.state.stacks import Desired
-from tests.unit.controller.machine import Machine, converge
+from tests.unit.controller.machine import Cut, Machine, a_pass, converge
 
 SERVICES = ("a", "b", "c", "d")
 
@@ -100,8 +100,33 @@ STATES = st.sampled_from(
         State(status="exited", exit_code=0, started_at=40.0, finished_at=60.0),
         State(status="exited", exit_code=137, started_at=40.0, finished_at=150.0),
         State(status="exited", exit_code=1, started_at=40.0, finished_at=60.0, due=True),
+        State(status="exited", started_at=40.0, finished_at=60.0, stopped_by_user=True),
+        State(status="exited", exit_code=128, error="no", finished_at=150.0, due=True),
+        State(exit_code=128, error="no"),
     ]
 )
+
+
+def interrupt(draw: st.DrawFn, machine: Machine, desired: Desired) -> None:
+    """Nothing; some of what is wanted was done, each action to its end or to any of its steps."""
+    for _ in range(draw(st.integers(1, 3))):
+        cuts = cutting(draw, 9)
+        desired, plan = a_pass(machine, desired, cuts)
+        if not plan:
+            return
+
+
+def cutting(draw: st.DrawFn, most: int) -> Cut:
+    """Cuts of any actions, after any of their steps, `most` of them at most."""
+    left = [most]
+
+    def cut(_: Action) -> int | None:
+        if not left[0] or not draw(st.booleans()):
+            return None
+        left[0] -= 1
+        return draw(st.integers(0, 3))
+
+    return cut
 
 
 @st.composite
@@ -110,13 +135,19 @@ def machines(draw: st.DrawFn) -> Machine:
     machine = Machine(Observed(now=10.0))
     if draw(st.booleans()):
         converge(machine, Desired(stack=draw(stacks()), since=10.0))
+        # Others were wished for since, and given up, or interrupted with their engine.
+        for _ in range(draw(st.integers(0, 2))):
+            interrupt(draw, machine, Desired(stack=draw(stacks()), since=machine.now))
     for name in sorted(machine.containers):
-        match draw(st.sampled_from(["leave", "leave", "remove", "alter"])):
+        match draw(st.sampled_from(["leave", "leave", "leave", "remove", "alter", "rename"])):
             case "remove":
                 del machine.containers[name]
             case "alter":
                 state = draw(STATES)
                 machine.containers[name] = replace(machine.containers[name], state=state)
+            case "rename":
+                renamed = replace(machine.containers.pop(name), name=f"was-{name}")
+                machine.containers[renamed.name] = renamed
     if draw(st.booleans()) and not machine.containers:
         machine.networks.clear()
     machine.now = 200.0
@@ -161,24 +192,19 @@ def test_a_stack_that_is_wanted_runs_in_the_end(machine: Machine, desired: Desir
 def test_actions_that_fail_midway_are_made_up_for(
     machine: Machine, desired: Desired, data: st.DataObject
 ) -> None:
-    left = [data.draw(st.integers(0, 6), label="failures")]
-
-    def fails(_: Action) -> bool:
-        if left[0] and data.draw(st.booleans(), label="fails"):
-            left[0] -= 1
-            return True
-        return False
-
-    settled = converge(machine, desired, fails)
+    cut = cutting(data.draw, data.draw(st.integers(0, 6), label="failures"))
+    settled = converge(machine, desired, cut)
+    assert not diff(settled, machine.observed())
     running(machine, settled)
 
 
 @settings(max_examples=100, deadline=None)
-@given(machines(), wishes(), st.sampled_from(["stopped", "removed"]))
+@given(machines(), wishes(), st.sampled_from(["stopped", "removed"]), st.data())
 def test_a_stack_that_is_not_wanted_is_gone_in_the_end(
-    machine: Machine, desired: Desired, wish: str
+    machine: Machine, desired: Desired, wish: str, data: st.DataObject
 ) -> None:
-    settled = converge(machine, replace(desired, wish=wish))  # type: ignore[arg-type]
+    cut = cutting(data.draw, data.draw(st.integers(0, 6), label="failures"))
+    settled = converge(machine, replace(desired, wish=wish), cut)  # type: ignore[arg-type]
     assert not diff(settled, machine.observed())
     assert not any(c.running for c in machine.containers.values())
     if wish == "removed":
