@@ -44,7 +44,7 @@ def test_run_it_is_a_shell_with_this_terminal_s_size_and_its_exit_code(
             "the new size has arrived",
         )
         # Ctrl-C is the container's: it ends the sleep there and not the command here.
-        terminal.type("echo go''ing; sleep 100\n")
+        terminal.type("sh -c 'echo go\"\"ing; exec sleep 100'\n")
         terminal.expect("going\r\n")
         terminal.type(b"\x03")
         terminal.expect("/ # ")

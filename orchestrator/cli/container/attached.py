@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from orchestrator.cli.container.relay import Relay, write
-from orchestrator.cli.container.signals import handed_on, window_followed
+from orchestrator.cli.container.signals import ENDING, handed_on, window_followed
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import raw, window
 from orchestrator.client.engine import value_of
@@ -62,6 +62,7 @@ class _Attached:
         self._began = 0.0
         self._shown = {STDOUT: 0, STDERR: 0}
         self._told = False
+        self._started = wishes.runs
 
     def run(self, start: Callable[[], None]) -> int | None:
         wishes = self._wishes
@@ -97,6 +98,8 @@ class _Attached:
         return self._engine.open("POST", self._path("wait"), query={"condition": condition})
 
     def _kill(self, number: int) -> None:
+        if not self._started and number in ENDING:
+            raise SystemExit(128 + number)
         self._engine.post(self._path("kill"), signal=str(number))
 
     def _join(self, *, stdin: bool, start: Callable[[], None], runs: bool) -> bool:
@@ -122,6 +125,7 @@ class _Attached:
         with ExitStack() as stack:
             stack.enter_context(connection)
             start()
+            self._started = True
             if wishes.tty:
                 if runs and size:
                     # A size that changes makes programs that fill the screen draw it anew.

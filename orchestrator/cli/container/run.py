@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.cli.command import Command
@@ -11,6 +12,7 @@ from orchestrator.cli.container.attached import Wishes, check_terminal, run_atta
 from orchestrator.cli.container.flags import container_arguments, create_body
 from orchestrator.cli.container.idfile import id_file
 from orchestrator.cli.container.options.process import attached_streams
+from orchestrator.cli.container.signals import Ending
 from orchestrator.cli.options import Parser
 from orchestrator.cli.outcome import tell
 from orchestrator.cli.session import Session
@@ -52,11 +54,36 @@ def _run_container(session: Session, args: argparse.Namespace) -> int:
     stdin = args.interactive and "stdin" in streams
     if not args.detach:
         check_terminal(stdin=stdin, tty=args.tty)
-    container = _created(session, args, attached=not args.detach)
+    started = False
+    with Ending() as ending:
+        container = _created(session, args, ending, attached=not args.detach)
 
-    def start() -> None:
-        session.engine.post(f"/containers/{container}/start")
+        def start() -> None:
+            nonlocal started
+            session.engine.post(f"/containers/{container}/start")
+            started = True
 
+        try:
+            if ending.number:
+                raise SystemExit(128 + ending.number)
+            return _started(session, args, container, start, stdin=stdin)
+        except SystemExit:
+            # Nobody else would ever start it, nor know of it.
+            if args.rm and not started:
+                with suppress(PystackError):
+                    session.engine.delete(f"/containers/{container}", force=True, v=True)
+            raise
+
+
+def _started(
+    session: Session,
+    args: argparse.Namespace,
+    container: str,
+    start: Callable[[], None],
+    *,
+    stdin: bool,
+) -> int:
+    streams = attached_streams(args, attached=not args.detach)
     if args.detach:
         start()
         session.say(container)
@@ -74,18 +101,18 @@ def _run_container(session: Session, args: argparse.Namespace) -> int:
 
 
 def _create(session: Session, args: argparse.Namespace) -> int:
-    session.say(_created(session, args, attached=True))
+    session.say(_created(session, args, Ending(), attached=True))
     return 0
 
 
-def _created(session: Session, args: argparse.Namespace, *, attached: bool) -> str:
+def _created(session: Session, args: argparse.Namespace, ending: Ending, *, attached: bool) -> str:
     """The id of the new container; its image, and those it mounts, are pulled where they are
     missing and may be."""
     body = create_body(args, session.environ, attached=attached)
     with id_file(args.cidfile) as write_id:
         if args.pull == "always":
             _pull(session, args, args.image)
-        made = _posted(session, args, body)
+        made = _posted(session, args, body, ending)
         write_id(str(made["Id"]))
     for warning in made.get("Warnings") or ():
         session.note(f"WARNING: {warning}")
@@ -93,21 +120,24 @@ def _created(session: Session, args: argparse.Namespace, *, attached: bool) -> s
 
 
 def _posted(
-    session: Session, args: argparse.Namespace, body: Mapping[str, Any]
+    session: Session, args: argparse.Namespace, body: Mapping[str, Any], ending: Ending
 ) -> Mapping[str, Any]:
     mounted = [m["Source"] for m in body["HostConfig"].get("Mounts", ()) if m["Type"] == "image"]
     missing = [args.image, *mounted]
     while True:
         try:
-            made: dict[str, Any] = session.engine.post(
-                "/containers/create", body, name=args.name, platform=args.platform
-            )
+            with ending.held():
+                made: dict[str, Any] = session.engine.post(
+                    "/containers/create", body, name=args.name, platform=args.platform
+                )
             return made
         except NotFound as error:
             if error.code != "no-such-image" or args.pull == "never" or not missing:
                 raise
             image = error.about if error.about in missing else missing[0]
             missing.remove(image)
+        if ending.number:
+            raise SystemExit(128 + ending.number)
         _pull(session, args, image)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from orchestrator.cli.terminal import window
@@ -22,6 +22,8 @@ _OWN = frozenset(
     }
 )
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = frozenset({signal.SIGINT, signal.SIGQUIT, *_ENDING})
+"""What asks a process to end."""
 # Asked this often to end, this process does, whatever the container makes of it, as Docker's.
 _PATIENCE = 3
 
@@ -49,6 +51,41 @@ def handed_on(kill: Callable[[int], None], *, proxy: bool) -> Iterator[None]:
     numbers = signal.valid_signals() - _OWN if proxy else _ENDING
     with _handling(numbers, hand_on if proxy else end):
         yield
+
+
+class Ending:
+    """What ends this process while the block lasts: Ctrl-C, SIGTERM or SIGHUP, as SystemExit.
+
+    While it is `held` a first one waits, and is in `number` then.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._holds = False
+        self._handling: AbstractContextManager[None] = nullcontext()
+
+    def __enter__(self) -> Ending:
+        # What is ignored, as below nohup, stays so.
+        numbers = [n for n in (signal.SIGINT, *_ENDING) if signal.getsignal(n) != signal.SIG_IGN]
+        self._handling = _handling(numbers, self._asked)
+        self._handling.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._handling.__exit__(None, None, None)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+
+    def _asked(self, number: int, _: object) -> None:
+        first, self.number = not self.number, number
+        if not (self._holds and first):
+            raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -170,8 +170,12 @@ def wishes(draw: st.DrawFn) -> Desired:
 
 
 def running(machine: Machine, desired: Desired) -> None:
-    """Every container of the stack is there, once, as the file has it, and runs."""
+    """Every container of the stack is there, once, as the file has it, and runs; but for services
+    whose update is paused, which stay as they are."""
+    paused = {name for name, verdict in desired.verdicts.items() if verdict.action == "pause"}
     for service in desired.stack.services:
+        if service.name in paused:
+            continue
         own = machine.observed().of_service(service.name)
         assert len(own) == service.scale, (service.name, own)
         for container in own:
