@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.controller.compare import Difference, difference
 from orchestrator.controller.desired import container_name
 from orchestrator.controller.draft import Draft, Target
-from orchestrator.controller.due import due, outlived, owner_names
+from orchestrator.controller.due import due, outlived, owners_ready
 from orchestrator.controller.ordering import mounted
 from orchestrator.controller.plan import (
     Change,
@@ -69,8 +69,8 @@ def differs(draft: Draft, target: Target, container: Container, number: int) -> 
 
 def create(draft: Draft, target: Target, wanted: Wanted, name: str) -> None:
     """Nothing; the container is made, under that name for now, and started."""
-    leaving = f"gone {wanted.name}"
-    needs = draft.needs([*_ingredients(draft, target.service), leaving])
+    leaving = (f"gone {wanted.name}", f"gone {name}")
+    needs = draft.needs([*_ingredients(draft, target.service), *leaving])
     draft.add(
         CreateContainer(
             name=name,
@@ -114,7 +114,7 @@ def start(draft: Draft, target: Target, name: str, wanted: Wanted, reason: str =
     """Nothing; the container of that name is started in its turn, unless only making is wanted."""
     if draft.desired.wish == "created":
         return
-    owners = [f"started {n}" for n in owner_names(draft, target.service)]
+    owners = owners_ready(draft, target.service)
     draft.add(
         StartContainer(
             name=name,
@@ -161,9 +161,7 @@ def keep(draft: Draft, target: Target, container: Container, wanted: Wanted) -> 
                 name=wanted.name,
                 id=container.id,
                 grace_s=draft.desired.grace_s,
-                needs=draft.needs(
-                    [f"started {n}" for n in owner_names(draft, target.service, deps=True)]
-                ),
+                needs=draft.needs(owners_ready(draft, target.service, deps=True)),
                 gates=wanted.gates,
                 reason=reason,
             ),

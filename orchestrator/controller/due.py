@@ -45,9 +45,7 @@ def outlived(draft: Draft, service: Service, container: Container) -> str:
     if desired.restarted.get(service.name, 0.0) > began:
         return "asked for"
     for name in namespace_owners(service):
-        owners = draft.observed.of_service(name)
-        anew = any(o.running and o.state.started_at > began for o in owners)
-        if anew or any(f"started {n}" in draft.done_by for n in draft.names(name)):
+        if any(_another(draft, n, container) for n in draft.names(name)):
             return f"{name}, whose namespace it shares, is started anew"
     for needed in _followed(desired.stack, service):
         if desired.restarted.get(needed.name, 0.0) > began:
@@ -58,6 +56,20 @@ def outlived(draft: Draft, service: Service, container: Container) -> str:
         if replaced or any(f"container {n}" in draft.done_by for n in names):
             return f"{needed.name}, which it depends on, was replaced"
     return ""
+
+
+def _another(draft: Draft, name: str, container: Container) -> bool:
+    """Whether the owner of that name is, or becomes, another than whom the container joined.
+
+    Only the name counts: one that an update makes beside it has another, and no say, until then.
+    """
+    if f"started {name}" in draft.done_by or f"gone {name}" in draft.done_by:
+        return True
+    owner, state = draft.observed.containers.get(name), container.state
+    if owner is None or not owner.running:
+        return False
+    other = bool(state.joined) and owner.id not in state.joined
+    return other or owner.state.started_at > state.started_at
 
 
 def _followed(stack: Stack, service: Service) -> list[Service]:
@@ -72,6 +84,12 @@ def _followed(stack: Stack, service: Service) -> list[Service]:
                 found[needed.name] = needed
                 waiting.append(needed)
     return list(found.values())
+
+
+def owners_ready(draft: Draft, service: Service, *, deps: bool = False) -> list[str]:
+    """What happens to the containers of `owner_names` before the service's may join them."""
+    names = owner_names(draft, service, deps=deps)
+    return [f"{what} {name}" for name in names for what in ("gone", "renamed", "started")]
 
 
 def owner_names(draft: Draft, service: Service, *, deps: bool = False) -> list[str]:

@@ -70,10 +70,8 @@ def _rolled_slot(
     for container in others:
         remove_stale(draft, container, old)
     if rollout.order == "start-first" and old.running and not exclusive(wanted.spec):
+        # Where an update that was interrupted has left one of that name, it goes first.
         name = wanted.name if old.name != wanted.name else f"{wanted.name}-next"
-        for container in others:
-            if container.name == name:
-                name = wanted.name if name != wanted.name else f"{wanted.name}-next"
         create(draft, target, wanted, name)
     else:
         replace_container(draft, target, old, wanted)

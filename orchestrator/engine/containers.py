@@ -270,6 +270,7 @@ class Containers:
         health: Health = "starting" if checked else "none"
         container = replace(container, state=replace(container.state, health=health))
         try:
+            joined = tuple(self.get(name).id for name in _joined_names(container.spec))
             pid, started = await self._launcher.launch(container, self.streams.let_attach)
         except PystackError as error:
             code = {"command-not-found": 127, "command-not-executable": 126}.get(error.code, 128)
@@ -280,7 +281,7 @@ class Containers:
         container = self._records.change(
             container.id, status="running", pid=pid, pid_started=started, exit_code=0, error="",
             oom_killed=False, started_at=self._now(), health=health,
-            failing_streak=0, health_log=(), again=False, due=False,
+            failing_streak=0, health_log=(), again=False, due=False, joined=joined,
         )  # fmt: skip
         self._volumes.tell_mounts("mount", container)
         self._records.tell("start", container)
@@ -602,3 +603,9 @@ class Containers:
         image = self._images.find(container.image_id)
         of_image = image.config.stop_signal if image else ""
         return parse_signal(container.spec.stop_signal or of_image or "TERM")
+
+
+def _joined_names(spec: ContainerSpec) -> list[str]:
+    """The names or ids of the containers whose namespaces such a one shares."""
+    modes = (spec.network_mode, spec.pid_mode, spec.ipc_mode)
+    return [m.removeprefix("container:") for m in modes if m.startswith("container:")]

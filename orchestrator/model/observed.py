@@ -61,7 +61,8 @@ class State:
     has begun, and takes its anonymous volumes with it. `due`: it ended while no engine ran, and its
     policy wants it up, or starting it again failed; the stack that it belongs to starts it in its
     turn.
-    `again`: it is being stopped to be started anew.
+    `again`: it is being stopped to be started anew. `joined` are the ids of the containers whose
+    namespaces it shares since it was started.
     """
 
     status: Status = "created"
@@ -77,6 +78,7 @@ class State:
     volumes_too: bool = False
     due: bool = False
     again: bool = False
+    joined: tuple[str, ...] = ()
     health: Health = "none"
     failing_streak: int = 0
     health_log: tuple[ProbeResult, ...] = ()

@@ -227,8 +227,9 @@ class Machine:
         if mode != old.spec.network_mode and not self.containers[mode].running:
             raise Refused(f"{name} shares the network of {mode}, which does not run")
         self.started.append(name)
+        joined = (self.containers[mode].id,) if mode != old.spec.network_mode else ()
         state = State(
-            status="running", pid=1, pid_started=1, started_at=self.now,
+            status="running", pid=1, pid_started=1, started_at=self.now, joined=joined,
             health="healthy" if old.spec.healthcheck else "none",
         )  # fmt: skip
         if old.spec.image in self.sick_images:

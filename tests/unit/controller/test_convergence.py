@@ -173,6 +173,7 @@ def running(machine: Machine, desired: Desired) -> None:
     """Every container of the stack is there, once, as the file has it, and runs; but for services
     whose update is paused, which stay as they are."""
     paused = {name for name, verdict in desired.verdicts.items() if verdict.action == "pause"}
+    ids = {c.id for c in machine.containers.values()}
     for service in desired.stack.services:
         if service.name in paused:
             continue
@@ -181,6 +182,8 @@ def running(machine: Machine, desired: Desired) -> None:
         for container in own:
             assert container.running, container
             assert container.spec.image == service.container.image
+            for owner in container.state.joined:
+                assert owner in ids, f"{container.name} is in the namespace of one that is gone"
 
 
 @settings(max_examples=200, deadline=None)
