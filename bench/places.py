@@ -74,7 +74,7 @@ class Place:
             # crun refuses a second hierarchy with controllers; v1 alone serves every engine alike.
             # Something is put in its place, or directories would be made in what is below.
             libc.umount(str(cgroups / _HYBRID), libc.MNT_DETACH)
-            libc.mount("tmpfs", str(cgroups / _HYBRID), "tmpfs", data="mode=755,size=1m")
+            libc.mount("tmpfs", str(cgroups / _HYBRID), "tmpfs", data="mode=755,size=256m")
         if self.root is not None:
             self._furnish(self.root)
         top = str(self.root or "")
