@@ -44,8 +44,10 @@ def plan_rollout(draft: Draft, target: Target, rollout: Rollout, slots: list[Slo
         draft.waiting += [f"{service.name}: {text}" for text in step.waiting]
         draft.wake_at += [step.wake_at] if step.wake_at is not None else []
     for slot in slots:
+        # What does not run need not be kept, and its name may be what others wait for.
+        idle = not any(c.running for c in slot.stale)
         _rolled_slot(draft, target, slot, rollout, begin=slot.number in step.begin and not paused,
-                     finish=slot.number in step.finish and not paused)  # fmt: skip
+                     finish=(idle or slot.number in step.finish) and not paused)  # fmt: skip
 
 
 def _rolled_slot(
@@ -53,10 +55,9 @@ def _rolled_slot(
 ) -> None:
     wanted = wanted_container(draft, target, slot.number)
     if slot.fresh is not None:
-        if finish:
+        if finish or not slot.stale:
             for container in slot.stale:
                 remove_stale(draft, container, slot.fresh)
-        if finish or not slot.stale:
             keep(draft, target, slot.fresh, wanted)
         elif slot.fresh.state.status == "created":
             start(draft, target, slot.fresh.name, wanted)
