@@ -24,6 +24,7 @@ from orchestrator.client.start import Starter
 from orchestrator.errors import NotFound, Unavailable
 from orchestrator.interface.values import Address, Container, Executed
 from orchestrator.places import Places
+from orchestrator.settings import Settings, load_settings
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
@@ -50,8 +51,8 @@ class Engine:
         self._environ = dict(environ) | (_own_places(directory) if directory else {})
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        self._places = Places(self._environ)
-        self._starter = Starter(self._places)
+        self.settings: Settings = load_settings(self._environ)
+        self._starter = Starter(Places(self._environ))
         self.client = client.Engine(self._connected)
 
     def __enter__(self) -> Self:
@@ -90,7 +91,7 @@ class Engine:
                     f"the engine did not start: {words}",
                     code="engine-did-not-start",
                     about=str(directory),
-                    hint=f"{self._places.log_file} may say more",
+                    hint=f"{self.settings.log_file} may say more",
                 )
             time.sleep(_POLL_S)
         connection.close()
@@ -104,7 +105,7 @@ class Engine:
                 "the engine has ended",
                 code="engine-gone",
                 about=str(self._directory),
-                hint=f"{self._places.log_file} may say why",
+                hint=f"{self.settings.log_file} may say why",
             )
         return connection
 
