@@ -22,6 +22,8 @@ from orchestrator.model.container import Attachment, PortBinding
 from orchestrator.model.observed import Container, Endpoint, Network
 
 _LOOK_S = 0.2
+# A client that was interrupted between being led here and being tracked is not counted yet.
+_EMPTY_LOOKS = 2
 
 
 class Connections:
@@ -165,12 +167,14 @@ class Connections:
     async def emptied(self, reference: str, timeout_s: float) -> bool:
         """Whether the container had no connection left before `timeout_s` seconds were over."""
         deadline = anyio.current_time() + timeout_s
+        empty = 0
         # The kernel has no cheap way of telling that a connection has ended.
-        while left := await self.count(reference):
-            if anyio.current_time() >= deadline:
-                break
+        while True:
+            left = await self.count(reference)
+            empty = 0 if left else empty + 1
+            if empty == _EMPTY_LOOKS or anyio.current_time() >= deadline:
+                return not left
             await anyio.sleep(_LOOK_S)
-        return not left
 
     async def _steered(self, reference: str, change: Callable[..., object]) -> Container:
         async def steer(container: Container) -> Container:
