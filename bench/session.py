@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ class _Turn:
         name = self.contestant.name
         try:
             work()
-        except RuntimeError as error:
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             self.measured.left_out[name] = brief(str(error))
             for samples in self.measured.samples:
                 samples.by.pop(name, None)
