@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +59,14 @@ async def keep_rotated(path: Path, control: Path, rotation: Rotation) -> None:
     if not rotation.max_bytes:
         await anyio.sleep_forever()
     while True:
-        await to_thread.run_sync(rotate, path, control, rotation)
-        # Once: a busy log would wake us for every line.
-        with suppress(FileNotFoundError), watched(path, Mask.MODIFY | Mask.ONESHOT) as bell:
-            await bell.wait()
+        try:
+            # Once: a busy log would wake us for every line. Watched before it is looked at, so
+            # nothing written in between is missed.
+            with watched(path, Mask.MODIFY | Mask.ONESHOT) as bell:
+                if not await to_thread.run_sync(rotate, path, control, rotation):
+                    await bell.wait()
+        except FileNotFoundError:
+            await to_thread.run_sync(rotate, path, control, rotation)
         await anyio.sleep(_PAUSE_S)
 
 

@@ -156,6 +156,7 @@ def test_a_client_that_goes_away_leaves_the_container_and_the_engine_nothing(
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{engine.pid}/fd"))  # noqa: PTH208
 
+    engine.cli("logs", "sleeper")  # what the engine opens once, for good, is open now
     before = descriptors()
     clients = [hijacked(engine, path) for _ in range(20)]
     for client in clients:

@@ -54,7 +54,11 @@ async def test_lines_are_followed_from_the_first_to_the_last(place: Place) -> No
 
 
 async def test_no_line_is_lost_while_the_log_is_rotated(place: Place) -> None:
-    script = "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done; read x"
+    # It pauses now and then, so that whoever reads, and rotates, is not left behind for good.
+    script = (
+        "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1));"
+        " [ $((i % 500)) != 0 ] || sleep 0.05; done; read x"
+    )
     stop = anyio.Event()
     seen: list[int] = []
     async with place.created("sh", "-c", script, stdin_open=True) as container:
