@@ -30,27 +30,20 @@ class Places:
 
     @cached_property
     def settings_file(self) -> str:
-        if self._root:
-            own = "/etc/pystack/settings.toml"
-        else:
-            own = self._below("XDG_CONFIG_HOME", "~/.config", "pystack/settings.toml")
-        return self._env.get("PYSTACK_SETTINGS") or own
+        own = self._own("/etc/pystack", "XDG_CONFIG_HOME", "~/.config")
+        return self._env.get("PYSTACK_SETTINGS") or os.path.join(own, "settings.toml")
 
     @cached_property
     def data_dir(self) -> str:
-        if self._root:
-            own = "/var/lib/pystack"
-        else:
-            own = self._below("XDG_DATA_HOME", "~/.local/share", "pystack")
-        return self._said("data_dir") or own
+        return self._said("data_dir") or self._own(
+            "/var/lib/pystack", "XDG_DATA_HOME", "~/.local/share"
+        )
 
     @cached_property
     def run_dir(self) -> str:
-        if self._root:
-            own = "/run/pystack"
-        else:
-            own = self._below("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}", "pystack")
-        return self._said("run_dir") or own
+        return self._said("run_dir") or self._own(
+            "/run/pystack", "XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}"
+        )
 
     @cached_property
     def socket(self) -> str:
@@ -80,6 +73,9 @@ class Places:
     @cached_property
     def _table(self) -> Mapping[str, Any]:
         return read_table(self.settings_file, speaking_of=KEYS)
+
+    def _own(self, of_root: str, variable: str, otherwise: str) -> str:
+        return of_root if self._root else self._below(variable, otherwise, "pystack")
 
     def _below(self, variable: str, otherwise: str, name: str) -> str:
         return os.path.join(os.path.expanduser(self._env.get(variable) or otherwise), name)
